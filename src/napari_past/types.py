@@ -1,0 +1,280 @@
+"""The small frozen values that rooms exchange.
+
+Frames and units: tables, files and these types hold (x, y) in µm of slide space, whose origin is the
+outer corner of level-0 pixel (0, 0); arrays of pixels are (y, x, channel). `space` converts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from napari_past.errors import RegionError
+
+RESEARCH_USE = (
+    "For research use only. Not for use in diagnostic procedures. "
+    "Predicted from H&E; no antibody was applied."
+)
+
+FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.integer]
+Rgb = npt.NDArray[np.uint8]
+"""Pixels, uint8, shape (Y, X, 3), channels red, green, blue."""
+
+
+@dataclass(frozen=True)
+class Rect:
+    """An axis-parallel rectangle in slide space, half-open: x0 <= x < x0 + width."""
+
+    x_um: float
+    y_um: float
+    width_um: float
+    height_um: float
+
+    def __post_init__(self) -> None:
+        values = (self.x_um, self.y_um, self.width_um, self.height_um)
+        if not all(math.isfinite(v) for v in values) or self.width_um <= 0 or self.height_um <= 0:
+            raise RegionError(
+                f"A region needs finite x, y and a positive width and height in µm, but got {values}."
+            )
+
+    @property
+    def x1_um(self) -> float:
+        return self.x_um + self.width_um
+
+    @property
+    def y1_um(self) -> float:
+        return self.y_um + self.height_um
+
+    def contains(self, points_um: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether each point (n, 2), (x, y) in µm, lies inside; half-open, shape (n,)."""
+        x, y = points_um[:, 0], points_um[:, 1]
+        return (x >= self.x_um) & (x < self.x1_um) & (y >= self.y_um) & (y < self.y1_um)
+
+    def intersects(self, other: Rect) -> bool:
+        """Whether the two rectangles share a positive area."""
+        return (
+            self.x_um < other.x1_um
+            and other.x_um < self.x1_um
+            and self.y_um < other.y1_um
+            and other.y_um < self.y1_um
+        )
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """Where an array of pixels lies: pixel (row r, column c) covers
+    x in [x0_um + c·mpp, x0_um + (c + 1)·mpp), and y alike."""
+
+    x0_um: float
+    y0_um: float
+    mpp: float
+
+    def to_um(self, yx_px: FloatArray) -> npt.NDArray[np.float64]:
+        """(x, y) in µm of positions (n, 2) given as (y, x) where *pixel centres are integers*."""
+        yx = np.asarray(yx_px, dtype=np.float64)
+        origin = np.array([self.x0_um, self.y0_um])
+        return (yx[..., ::-1] + 0.5) * self.mpp + origin
+
+    def to_px(self, xy_um: FloatArray) -> npt.NDArray[np.float64]:
+        """Inverse of `to_um`: (y, x) where pixel centres are integers."""
+        xy = np.asarray(xy_um, dtype=np.float64)
+        origin = np.array([self.x0_um, self.y0_um])
+        return ((xy - origin) / self.mpp - 0.5)[..., ::-1]
+
+
+@dataclass(frozen=True)
+class PyramidLevel:
+    """One resolution of a slide."""
+
+    height_px: int
+    width_px: int
+    downsample_y: float
+    """Level-0 height divided by this level's height; exact, not rounded."""
+    downsample_x: float
+
+
+@dataclass(frozen=True)
+class StainProfile:
+    """The colours of one slide, estimated once and used for every tile of it.
+
+    Optical density is −log10(pixel / background); a pixel's stain amounts are its density in the
+    basis (haematoxylin, eosin)."""
+
+    hematoxylin: tuple[float, float, float]
+    """Unit vector in optical-density space (red, green, blue)."""
+    eosin: tuple[float, float, float]
+    background: tuple[float, float, float]
+    """Red, green, blue of clear glass, 0–255."""
+    hematoxylin_scale: float
+    """99th percentile of the haematoxylin amount in tissue: amounts are divided by it."""
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Closed polygons of n cells, ragged: cell i owns vertices[offsets[i]:offsets[i + 1]]."""
+
+    vertices_um: npt.NDArray[np.float32]
+    """(v, 2), (x, y) in µm; the first vertex of a polygon is not repeated at its end."""
+    offsets: npt.NDArray[np.int64]
+    """(n + 1,), starts with 0 and ends with v."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> npt.NDArray[np.float32]:
+        return self.vertices_um[self.offsets[i] : self.offsets[i + 1]]
+
+    def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Outlines:
+        """The outlines of the chosen cells, in that order."""
+        index = np.flatnonzero(index) if index.dtype == bool else np.asarray(index)
+        lengths = np.diff(self.offsets)[index]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        starts = np.repeat(self.offsets[:-1][index] - offsets[:-1], lengths)
+        return Outlines(self.vertices_um[starts + np.arange(offsets[-1])], offsets)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Outlines]) -> Outlines:
+        vertices = [p.vertices_um for p in parts] or [np.zeros((0, 2), np.float32)]
+        lengths = [np.diff(p.offsets) for p in parts] or [np.zeros(0, np.int64)]
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+        return Outlines(np.concatenate(vertices).astype(np.float32), offsets)
+
+    @staticmethod
+    def empty() -> Outlines:
+        return Outlines.concatenate([])
+
+
+@dataclass(frozen=True)
+class FoundCells:
+    """Cells in slide space, as a detector finds them or a user brings them."""
+
+    centers_um: npt.NDArray[np.float64]
+    """(n, 2), (x, y) in µm."""
+    outlines: Outlines
+    areas_um2: npt.NDArray[np.float32]
+    """(n,), area of each outline's pixels in µm²."""
+
+    def __post_init__(self) -> None:
+        n = len(self.centers_um)
+        if self.centers_um.shape != (n, 2) or len(self.outlines) != n or self.areas_um2.shape != (n,):
+            raise ValueError(
+                f"centres {self.centers_um.shape}, outlines {len(self.outlines)} and areas "
+                f"{self.areas_um2.shape} must describe the same cells."
+            )
+
+    def __len__(self) -> int:
+        return len(self.centers_um)
+
+    def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FoundCells:
+        return FoundCells(self.centers_um[index], self.outlines.take(index), self.areas_um2[index])
+
+    @staticmethod
+    def concatenate(parts: Sequence[FoundCells]) -> FoundCells:
+        return FoundCells(
+            np.concatenate([p.centers_um for p in parts] or [np.zeros((0, 2))]),
+            Outlines.concatenate([p.outlines for p in parts]),
+            np.concatenate([p.areas_um2 for p in parts] or [np.zeros(0)]).astype(np.float32),
+        )
+
+    @staticmethod
+    def empty() -> FoundCells:
+        return FoundCells.concatenate([])
+
+
+TUMOUR, INCLUDE, IGNORE = "Tumour", "Include", "Ignore*"
+"""Roles of a region. Anything that starts with "Ignore" is ignored, whatever the reason behind it."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named area of the slide with a role."""
+
+    name: str
+    role: str
+    polygon_um: shapely.Polygon | shapely.MultiPolygon
+    """Vertices (x, y) in µm; holes count as outside."""
+
+    def __post_init__(self) -> None:
+        if self.role not in (TUMOUR, INCLUDE) and not self.ignored:
+            raise RegionError(
+                f"Region {self.name!r} has the role {self.role!r}; use {TUMOUR}, {INCLUDE} or {IGNORE}."
+            )
+        if self.polygon_um.is_empty or not self.polygon_um.area > 0:
+            raise RegionError(f"Region {self.name!r} is empty; draw it with a positive area.")
+
+    @property
+    def ignored(self) -> bool:
+        return self.role.startswith("Ignore")
+
+    def contains(self, points_um: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether each point (n, 2), (x, y) in µm, lies inside; shape (n,)."""
+        return np.asarray(shapely.contains_xy(self.polygon_um, points_um[:, 0], points_um[:, 1]))
+
+    @cached_property
+    def bounds(self) -> Rect:
+        x0, y0, x1, y1 = self.polygon_um.bounds
+        return Rect(x0, y0, x1 - x0, y1 - y0)
+
+
+@dataclass(frozen=True)
+class SlideRef:
+    """What a worker needs to open the same slide again: picklable, no handles."""
+
+    path: str
+    mpp: float | None = None
+    """µm/px given by the user; None takes the file's own."""
+    series: int | str | None = None
+
+
+@dataclass(frozen=True)
+class TileSpec:
+    """One tile of the global grid: x in [column·size, (column + 1)·size) µm, y alike with row."""
+
+    column: int
+    row: int
+    size_um: float
+
+    @property
+    def rect(self) -> Rect:
+        return Rect(self.column * self.size_um, self.row * self.size_um, self.size_um, self.size_um)
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """What one tile gives: the cells whose centre lies in it, and their embeddings."""
+
+    tile: TileSpec
+    cells: FoundCells
+    embeddings: npt.NDArray[np.float16]
+    """(n, d), the tower's output."""
+    hematoxylin_od: npt.NDArray[np.float32]
+    """(n,), mean haematoxylin optical density inside each outline; NaN where no pixels were needed."""
+    unreadable: bool = False
+    """True where the slide's data could not be decoded: no cells, and said so in every output."""
+
+
+@dataclass(frozen=True)
+class Cutoffs:
+    """Three ascending limits; a value >= cut-off k belongs to class k or higher."""
+
+    weak: float
+    moderate: float
+    strong: float
+    source: str
+    """Where they come from: "given", "model card of past-mini (quantiles …)", "file"."""
+
+    def __post_init__(self) -> None:
+        values = (self.weak, self.moderate, self.strong)
+        if not all(math.isfinite(v) for v in values) or not self.weak < self.moderate < self.strong:
+            raise ValueError(f"Cut-offs must be three ascending numbers, but got {values}.")
+
+    @property
+    def values(self) -> tuple[float, float, float]:
+        return (self.weak, self.moderate, self.strong)
