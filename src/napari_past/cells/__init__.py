@@ -1,0 +1,38 @@
+"""Where the cells are: detectors, and cells that a user brings."""
+
+from napari_past.cells.detector import (
+    Detector,
+    detector_names,
+    get_detector,
+    register_detector,
+)
+from napari_past.cells.find import (
+    DEFAULT_DETECTOR,
+    area_within,
+    cells_in,
+    find_cells,
+    read_block,
+    tiles_over,
+)
+from napari_past.cells.given import GivenCells
+from napari_past.cells.stain_log import StainLogDetector
+from napari_past.cells.stains import estimate_stains, hematoxylin_od
+
+register_detector("stain-log", StainLogDetector)
+
+__all__ = [
+    "DEFAULT_DETECTOR",
+    "Detector",
+    "GivenCells",
+    "StainLogDetector",
+    "area_within",
+    "cells_in",
+    "detector_names",
+    "estimate_stains",
+    "find_cells",
+    "get_detector",
+    "hematoxylin_od",
+    "read_block",
+    "register_detector",
+    "tiles_over",
+]

@@ -1,0 +1,109 @@
+"""Stain vectors of a slide and the haematoxylin in its pixels.
+
+Optical density (OD) is −log10(pixel / background), so that stain amounts add (Beer–Lambert).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_past.types import Rgb, StainProfile
+
+# Ruifrok & Johnston 2001 (Anal Quant Cytol Histol 23:291): the vectors when a picture gives no own.
+RUIFROK_HEMATOXYLIN = (0.650, 0.704, 0.286)
+RUIFROK_EOSIN = (0.072, 0.990, 0.105)
+
+MIN_TISSUE_OD = 0.15  # summed over channels ÷ 3; below lies glass
+MIN_TISSUE_PIXELS = 400
+MAX_SAMPLE_PIXELS = 250_000
+ANGLE_PERCENTILE = 1.0  # Macenko et al. 2009, robust extremes of the angle in the stain plane
+
+
+def optical_density(rgb: Rgb, background: tuple[float, float, float]) -> npt.NDArray[np.float32]:
+    """Optical density, float32, shape of `rgb` (…, 3), clipped to >= 0."""
+    values = np.arange(256, dtype=np.float64)
+    table = np.stack(
+        [-np.log10(np.maximum(values, 1.0) / max(b, 1.0)) for b in background], axis=1
+    ).clip(min=0.0)
+    table = table.astype(np.float32)
+    return np.stack([table[:, c][rgb[..., c]] for c in range(3)], axis=-1)
+
+
+def hematoxylin_od(rgb: Rgb, profile: StainProfile) -> npt.NDArray[np.float32]:
+    """Amount of haematoxylin in each pixel in OD units, float32, shape of `rgb` without channels.
+
+    One row of the pseudo-inverse of the stain matrix, so the eosin part is removed.
+    """
+    basis = np.array([profile.hematoxylin, profile.eosin], dtype=np.float64)
+    weights = np.linalg.pinv(basis)[:, 0]
+    values = np.arange(256, dtype=np.float64)
+    result = np.zeros(rgb.shape[:-1], dtype=np.float32)
+    for c in range(3):
+        od = np.maximum(-np.log10(np.maximum(values, 1.0) / max(profile.background[c], 1.0)), 0.0)
+        result += (weights[c] * od).astype(np.float32)[rgb[..., c]]
+    return np.maximum(result, 0.0)
+
+
+def estimate_stains(rgb: Rgb, background: tuple[float, float, float]) -> StainProfile:
+    """Stain vectors of a picture, by the method of Macenko et al. 2009 (ISBI, p. 1107).
+
+    Parameters
+    ----------
+    rgb
+        Pixels of tissue and glass, uint8, (…, 3); at most 250,000 of them are used, evenly spaced.
+    background
+        Colour of clear glass, 0–255.
+
+    Returns
+    -------
+    StainProfile
+        Ruifrok's fixed vectors where there are under 400 tissue pixels or the estimate cannot be
+        told apart from a single stain.
+    """
+    pixels = rgb.reshape(-1, 3)
+    pixels = pixels[:: max(1, len(pixels) // MAX_SAMPLE_PIXELS)]
+    od = optical_density(pixels, background)
+    tissue = od[od.mean(axis=1) > MIN_TISSUE_OD].astype(np.float64)
+    hematoxylin, eosin = _unit(RUIFROK_HEMATOXYLIN), _unit(RUIFROK_EOSIN)
+    if len(tissue) >= MIN_TISSUE_PIXELS:
+        estimated = _macenko(tissue)
+        if estimated is not None:
+            hematoxylin, eosin = estimated
+    amounts = np.maximum(tissue @ np.linalg.pinv(np.array([hematoxylin, eosin]))[:, 0], 0.0)
+    scale = float(np.percentile(amounts, 99)) if len(tissue) >= MIN_TISSUE_PIXELS else 1.0
+    return StainProfile(
+        tuple(float(v) for v in hematoxylin),  # type: ignore[arg-type]
+        tuple(float(v) for v in eosin),  # type: ignore[arg-type]
+        tuple(float(v) for v in background),  # type: ignore[arg-type]
+        max(scale, 0.2),
+    )
+
+
+def _unit(vector: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+    v = np.asarray(vector, dtype=np.float64)
+    return v / np.linalg.norm(v)
+
+
+def _macenko(
+    od: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    _, vectors = np.linalg.eigh(np.cov(od, rowvar=False))
+    plane = vectors[:, [2, 1]]
+    plane *= np.where(plane.sum(axis=0) < 0, -1.0, 1.0)
+    projected = od @ plane
+    angles = np.arctan2(projected[:, 1], projected[:, 0])
+    low, high = np.percentile(angles, [ANGLE_PERCENTILE, 100 - ANGLE_PERCENTILE])
+    ends = [plane @ np.array([np.cos(a), np.sin(a)]) for a in (low, high)]
+    ends = [np.maximum(e, 0.0) for e in ends]
+    if any(np.linalg.norm(e) < 1e-6 for e in ends):
+        return None
+    ends = [e / np.linalg.norm(e) for e in ends]
+    if np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1, 1))) < 8.0:
+        return None
+    # Haematoxylin is the one that takes more red for its green (blue-purple), eosin more green.
+    ratio = [e[0] / max(e[1], 1e-6) for e in ends]
+    hematoxylin, eosin = (ends[0], ends[1]) if ratio[0] > ratio[1] else (ends[1], ends[0])
+    if hematoxylin[0] < 0.3:
+        return None
+    return hematoxylin, eosin

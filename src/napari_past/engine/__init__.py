@@ -1,0 +1,24 @@
+"""Tiles in, cells out: the plan, the seam that a worker runs, the store, cells with any gene."""
+
+from napari_past.engine.annotated import chosen_genes
+from napari_past.engine.cells import Cells, predict
+from napari_past.engine.plan import Plan, make_plan
+from napari_past.engine.run import Progress, run_plan
+from napari_past.engine.run_tile import run_tile
+from napari_past.engine.score import chosen_cutoffs, h_score
+from napari_past.engine.store import Store, cache_folder
+
+__all__ = [
+    "Cells",
+    "Plan",
+    "Progress",
+    "Store",
+    "cache_folder",
+    "chosen_cutoffs",
+    "chosen_genes",
+    "h_score",
+    "make_plan",
+    "predict",
+    "run_plan",
+    "run_tile",
+]

@@ -1,0 +1,143 @@
+"""The exchange table: cells as an AnnData with provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from anndata import AnnData
+
+from napari_past.genes import markers, resolve
+from napari_past.model import Model
+from napari_past.types import RESEARCH_USE, FloatArray, Outlines
+
+if TYPE_CHECKING:
+    from napari_past.engine.cells import Cells
+
+ALL_GENES = "all"
+SCHEMA_VERSION = 1
+LAZY_VALUES = 50_000_000
+"""Above this many values the expression is a dask array, written block by block."""
+BLOCK_CELLS = 16_384
+
+
+def chosen_genes(model: Model, genes: Sequence[str] | str | None) -> list[str]:
+    """Symbols of the model that a choice of names means, in order, each once.
+
+    Parameters
+    ----------
+    genes
+        Names of genes or markers; "all"; None for the panel markers that the model has.
+
+    Raises
+    ------
+    UnknownGene, AmbiguousGene
+    """
+    if genes == ALL_GENES:
+        return list(model.genes)
+    if genes is None:
+        have = set(model.genes)
+        return list(dict.fromkeys(g for m in markers() for g in m.genes if g in have))
+    names = [genes] if isinstance(genes, str) else genes
+    return list(dict.fromkeys(s for n in names for s in resolve(n, model.genes).symbols))
+
+
+def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
+    """See `Cells.to_anndata`."""
+    model, plan = cells.model, cells.plan
+    symbols = chosen_genes(model, genes)
+    adata = AnnData(
+        X=_expression(cells, symbols),
+        obs=pd.DataFrame(
+            {
+                "area_um2": cells.found.areas_um2,
+                "hematoxylin_od": cells.hematoxylin_od,
+                "unlike_training": cells.unlike_training > 1,
+            },
+            index=pd.Index(cells.ids, dtype=object),
+        ),
+        var=_gene_table(model, symbols),
+        obsm={
+            "spatial": cells.centers_um,
+            "X_past": cells.embeddings,
+            "outline_um": padded_outlines(cells.found.outlines),
+        },
+    )
+    cutoffs = {g: c for g in symbols if (c := model.cutoffs(g)) is not None}
+    card = model.card
+    adata.uns["napari_past"] = {
+        "schema_version": SCHEMA_VERSION,
+        "research_use": RESEARCH_USE,
+        "slide": {
+            "name": plan.slide_name,
+            "fingerprint": plan.key.fingerprint,
+            "series": plan.key.series,
+            "mpp": plan.key.slide_mpp,
+            "width_px": plan.slide_size_px[0],
+            "height_px": plan.slide_size_px[1],
+        },
+        "model": {
+            "name": model.name,
+            "version": card.version,
+            "sha256": model.sha256,
+            "expression_unit": card.expression_unit,
+            "organ": card.organ,
+            "species": card.species,
+            "preparation": card.preparation,
+            "training_data": card.training_data,
+            "licence": card.licence,
+            "attribution": card.attribution,
+            "evidence": card.evidence.protocol,
+            "evidence_patients": card.evidence.patients,
+            "evidence_unseen_patients": card.evidence.unseen_patients,
+            "evidence_resolution": card.evidence.resolution,
+        },
+        "detector": plan.detector.identity(),
+        "denominator": "all nuclei, not tumour-only",
+        "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
+        "cutoffs_source": {g: c.source for g, c in cutoffs.items()},
+        "unreadable_tiles": [f"{t.column},{t.row}" for t in cells.unreadable],
+        "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
+        "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
+    }
+    return adata
+
+
+def _expression(cells: Cells, symbols: list[str]) -> FloatArray | da.Array:
+    if len(cells) * len(symbols) <= LAZY_VALUES:
+        return cells.expression(symbols)
+    lazy: da.Array = da.from_array(cells.embeddings, chunks=(BLOCK_CELLS, -1)).map_blocks(
+        lambda block: cells.model.expression(block, symbols),
+        dtype=np.float32,
+        chunks=(da.core.normalize_chunks(BLOCK_CELLS, (len(cells),))[0], (len(symbols),)),
+        meta=np.empty((0, 0), np.float32),
+    )
+    return lazy
+
+
+def _gene_table(model: Model, symbols: list[str]) -> pd.DataFrame:
+    rows = [model.reliability(g) for g in symbols]
+    detected = model.card.evidence.detected
+    return pd.DataFrame(
+        {
+            "r": np.array([np.nan if r.r is None else r.r for r in rows], np.float64),
+            "detected_fraction": np.array([detected.get(g, np.nan) for g in symbols], np.float64),
+            "learnable": np.array([r.learnable for r in rows], bool),
+            "evidence": np.array([r.label for r in rows], object),
+        },
+        index=pd.Index(symbols, dtype=object),
+    )
+
+
+def padded_outlines(outlines: Outlines) -> npt.NDArray[np.float32]:
+    """Ragged outlines as (n, K, 2) float32, NaN after each polygon's last vertex."""
+    lengths = np.diff(outlines.offsets)
+    result = np.full((len(outlines), int(lengths.max(initial=0)), 2), np.nan, np.float32)
+    filled = np.arange(result.shape[1]) < lengths[:, None]
+    result[filled] = outlines.vertices_um
+    return result

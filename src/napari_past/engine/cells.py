@@ -1,0 +1,183 @@
+"""Annotated cells of one slide: positions and embeddings in memory, genes on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import cached_property
+from uuid import UUID, uuid5
+
+import numpy as np
+import numpy.typing as npt
+from anndata import AnnData
+
+from napari_past.cells import DEFAULT_DETECTOR, GivenCells
+from napari_past.engine.plan import Plan, make_plan
+from napari_past.engine.run import OnTile, run_plan
+from napari_past.engine.store import Store
+from napari_past.genes import Resolved, resolve
+from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.slide import Slide
+from napari_past.types import FloatArray, FoundCells, Rect, Region, TileResult, TileSpec
+
+ID_NAMESPACE = UUID("0b8f3c2e-54a1-5c1d-9a3e-6a7d1f0c2b44")
+
+
+class Cells:
+    """The cells of a plan. Lazy: the first use of its arrays computes the tiles that are missing.
+
+    `compute` does the same with progress and cancellation. Expression is never stored; `expression`
+    multiplies embeddings by the read-out's rows.
+    """
+
+    def __init__(self, plan: Plan, model: Model, store: Store) -> None:
+        self.plan = plan
+        self.model = model
+        self.store = store
+        self.unreadable: tuple[TileSpec, ...] = ()
+        """Tiles whose pixels could not be decoded; known after `compute`."""
+
+    def compute(
+        self,
+        on_tile: OnTile = lambda progress: None,
+        cancelled: Callable[[], bool] = lambda: False,
+        executor: Executor | None = None,
+    ) -> Cells:
+        """Compute what is missing and return self. See `run_plan` for arguments and errors."""
+        if "_arrays" not in self.__dict__:
+            self.unreadable = run_plan(self.plan, self.store, executor, on_tile, cancelled)
+            self.__dict__["_arrays"] = self._collected()
+        return self
+
+    @property
+    def found(self) -> FoundCells:
+        """Centres, outlines and areas."""
+        return self._arrays[0]
+
+    @property
+    def centers_um(self) -> npt.NDArray[np.float64]:
+        """(n, 2), (x, y) in µm of slide space."""
+        return self.found.centers_um
+
+    @property
+    def embeddings(self) -> npt.NDArray[np.float16]:
+        """(n, d), the tower's output."""
+        return self._arrays[1]
+
+    @property
+    def hematoxylin_od(self) -> npt.NDArray[np.float32]:
+        """(n,), haematoxylin optical density at each centre; NaN for brought cells."""
+        return self._arrays[2]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """One UUID for each cell, from the slide's fingerprint and the cell's place to 0.01 µm."""
+        slide = self.plan.key.fingerprint
+        return [
+            str(uuid5(ID_NAMESPACE, f"{slide}:{x:.2f},{y:.2f}")) for x, y in self.centers_um.tolist()
+        ]
+
+    @cached_property
+    def unlike_training(self) -> npt.NDArray[np.float32]:
+        """(n,), distance from the training cells; above 1 the cell looks unlike them."""
+        return np.asarray(self.model.unlike_training(self.embeddings), np.float32)
+
+    def resolve(self, gene: str) -> Resolved:
+        """A gene or marker name, as genes of the model.
+
+        Raises
+        ------
+        UnknownGene, AmbiguousGene
+        """
+        return resolve(gene, self.model.genes)
+
+    def expression(self, genes: Sequence[str]) -> FloatArray:
+        """Predicted expression, float32 (n, g), of exact symbols, in ``model.card.expression_unit``."""
+        return self.model.expression(self.embeddings, genes)
+
+    def marker_values(self, name: str) -> FloatArray:
+        """Predicted value of a gene or marker, float32 (n,); several genes are averaged."""
+        return np.asarray(self.expression(self.resolve(name).symbols).mean(axis=1), np.float32)
+
+    def to_anndata(self, genes: Sequence[str] | str | None = None) -> AnnData:
+        """The cells as an AnnData, as `napari_past.io` writes it.
+
+        Parameters
+        ----------
+        genes
+            Names, resolved; None takes the panel markers that the model has, "all" every gene.
+        """
+        from napari_past.engine.annotated import annotated
+
+        return annotated(self, genes)
+
+    @property
+    def _arrays(
+        self,
+    ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]:
+        self.compute()
+        arrays: tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]
+        arrays = self.__dict__["_arrays"]
+        return arrays
+
+    def _collected(
+        self,
+    ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]:
+        read = (self.store.read(tile) for tile in self.plan.tiles)
+        results: list[TileResult] = [r for r in read if r is not None]
+        found = FoundCells.concatenate([r.cells for r in results])
+        nothing = np.zeros((0, self.model.embed_dim), np.float16)
+        embeddings = np.concatenate([r.embeddings for r in results] or [nothing])
+        od = np.concatenate([r.hematoxylin_od for r in results] or [np.zeros(0, np.float32)])
+        keep = self.plan.area.contains(found.centers_um)
+        if self.plan.regions:
+            inside = [region.contains(found.centers_um) for region in self.plan.regions]
+            keep &= np.logical_or.reduce(inside)
+        if not keep.all():
+            found, embeddings, od = found.take(keep), embeddings[keep], od[keep]
+        return found, embeddings, od
+
+
+def predict(
+    slide: Slide,
+    model: str | Model = DEFAULT_MODEL,
+    region: Rect | tuple[float, float, float, float] | None = None,
+    cells: FoundCells | None = None,
+    *,
+    detector: str = DEFAULT_DETECTOR,
+    regions: Sequence[Region] = (),
+    device: str = "auto",
+    store: Store | None = None,
+) -> Cells:
+    """Cells of a slide with predicted expression. Lazy: see `Cells`.
+
+    Parameters
+    ----------
+    slide
+        As `open_slide` gives it, with a µm/px.
+    model
+        Name, path or loaded model.
+    region
+        (x, y, width, height) in µm; None takes all tissue.
+    cells
+        Cells that are known already; they are encoded instead of detected ones.
+    detector
+        Registered name; unused where `cells` are given.
+    regions
+        Areas to which the result is limited.
+    device
+        "auto", "cpu" or "cuda".
+    store
+        Where tiles are kept; None takes the shared cache.
+
+    Raises
+    ------
+    MissingPixelSize, RegionError, UnknownModel, BadModel, UnknownDetector
+    """
+    loaded = model if isinstance(model, Model) else load_model(model, device)
+    chosen = detector if cells is None else GivenCells(cells)
+    plan = make_plan(slide, loaded, chosen, region, regions, device)
+    return Cells(plan, loaded, store or Store(plan.key))

@@ -1,0 +1,137 @@
+"""What a run will do: which tiles, with which model and detector, under which key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import shapely
+
+from napari_past.cells import DEFAULT_DETECTOR, Detector, area_within, get_detector, tiles_over
+from napari_past.errors import RegionError
+from napari_past.model import DEFAULT_MODEL, Model, load_model, model_path
+from napari_past.slide import Slide
+from napari_past.types import Rect, Region, SlideRef, TileSpec
+
+TILE_PX = 512
+STORE_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """What a worker needs to load the same model."""
+
+    path: str
+    sha256: str
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class StoreKey:
+    """All that stored results depend on. Two runs with equal keys may share tiles."""
+
+    fingerprint: str
+    series: str
+    slide_mpp: float
+    model_sha256: str
+    encoder_mpp: float
+    detector: str
+    tile_px: int = TILE_PX
+    schema: int = STORE_SCHEMA
+
+    @property
+    def digest(self) -> str:
+        """32 hex digits that name the key's folder."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run over some tiles of one slide."""
+
+    slide: SlideRef
+    slide_name: str
+    slide_size_px: tuple[int, int]
+    """(width, height) of level 0."""
+    model: ModelRef
+    detector: Detector
+    key: StoreKey
+    tiles: tuple[TileSpec, ...]
+    area: Rect
+    """Cells outside of it are left out, though their tile is computed whole."""
+    regions: tuple[Region, ...] = ()
+    """Where given, only cells inside one of those that are not ignored count."""
+
+
+def make_plan(
+    slide: Slide,
+    model: str | Model = DEFAULT_MODEL,
+    detector: str | Detector = DEFAULT_DETECTOR,
+    region: Rect | tuple[float, float, float, float] | None = None,
+    regions: Sequence[Region] = (),
+    device: str = "auto",
+) -> Plan:
+    """Tiles of the global grid that hold tissue and touch the region.
+
+    Parameters
+    ----------
+    slide
+        With a µm/px.
+    model, detector
+        Names, paths or loaded ones.
+    region
+        (x, y, width, height) in µm, or None for the whole slide.
+    regions
+        Areas to which the run is limited; those with an Ignore role are not taken as limits.
+
+    Raises
+    ------
+    MissingPixelSize, RegionError, UnknownModel, BadModel, UnknownDetector
+    """
+    slide_mpp = slide.require_mpp()
+    loaded = model if isinstance(model, Model) else load_model(model, device)
+    path = loaded.path if isinstance(model, Model) else str(model_path(model).resolve())
+    chosen = get_detector(detector) if isinstance(detector, str) else detector
+    area = area_within(slide, region)
+    wanted = tuple(r for r in regions if not r.ignored)
+    if wanted and not any(r.bounds.intersects(area) for r in wanted):
+        raise RegionError(
+            f"None of the {len(wanted)} regions touches {slide.name}; check that they were drawn on "
+            f"this slide and in its pixels."
+        )
+    mask = slide.tissue_mask()
+    size_um = TILE_PX * loaded.card.encoder.mpp
+    tiles = tuple(
+        tile
+        for tile in tiles_over(area, size_um)
+        if mask.covers(tile.rect)
+        and (not wanted or any(_touches(r, tile.rect) for r in wanted))
+    )
+    fitted = chosen.fitted(slide)
+    key = StoreKey(
+        slide.fingerprint,
+        str(slide.ref.series),
+        slide_mpp,
+        loaded.sha256,
+        loaded.card.encoder.mpp,
+        fitted.identity(),
+    )
+    return Plan(
+        slide=slide.ref,
+        slide_name=slide.name,
+        slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
+        model=ModelRef(path, loaded.sha256, loaded.device),
+        detector=fitted,
+        key=key,
+        tiles=tiles,
+        area=area,
+        regions=wanted,
+    )
+
+
+def _touches(region: Region, rect: Rect) -> bool:
+    box = shapely.box(rect.x_um, rect.y_um, rect.x1_um, rect.y1_um)
+    return bool(region.polygon_um.intersects(box))

@@ -1,0 +1,84 @@
+"""The seam: one tile of one slide to the cells in it. Picklable arguments, small results, no Qt."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from napari_past.cells import Detector, cells_in, hematoxylin_od, read_block
+from napari_past.engine.plan import ModelRef
+from napari_past.errors import BadModel, DamagedSlide
+from napari_past.model import Model, load_model
+from napari_past.slide import Slide, open_slide
+from napari_past.types import FoundCells, PixelGrid, Rgb, SlideRef, StainProfile, TileResult, TileSpec
+
+
+def run_tile(
+    slide_ref: SlideRef, tile: TileSpec, model_ref: ModelRef, detector: Detector
+) -> TileResult:
+    """Find and encode the cells whose centre lies in a tile.
+
+    The slide and the model are opened once for each process and kept. A tile whose pixels cannot be
+    decoded comes back empty and marked ``unreadable``.
+
+    Raises
+    ------
+    BadModel
+        The model file changed since the run was planned.
+    """
+    slide = _slide(slide_ref)
+    model = _model(model_ref)
+    try:
+        return _analysed(slide, tile, model, detector)
+    except DamagedSlide:
+        nothing = np.zeros((0, model.embed_dim), np.float16)
+        return TileResult(tile, FoundCells.empty(), nothing, np.zeros(0, np.float32), True)
+
+
+def _analysed(slide: Slide, tile: TileSpec, model: Model, detector: Detector) -> TileResult:
+    encoder = model.card.encoder
+    rgb, grid = read_block(slide, tile.rect, encoder.mpp, encoder.halo_px)
+    same_grid = math.isclose(detector.mpp, encoder.mpp)
+    enough = encoder.halo_px * encoder.mpp >= detector.halo_um
+    cells = cells_in(slide, tile.rect, detector, (rgb, grid) if same_grid and enough else None)
+    embeddings = model.encode_tile(rgb, grid, cells.centers_um)
+    stains = getattr(detector, "stains", None)
+    return TileResult(tile, cells, embeddings, _nuclear_od(rgb, grid, cells, stains))
+
+
+def _nuclear_od(
+    rgb: Rgb, grid: PixelGrid, cells: FoundCells, stains: StainProfile | None
+) -> np.ndarray:
+    """Mean haematoxylin optical density in the 3 x 3 pixels at each centre, float32 (n,)."""
+    if stains is None or len(cells) == 0:
+        return np.full(len(cells), np.nan, np.float32)
+    od = hematoxylin_od(rgb, stains)
+    y, x = np.round(grid.to_px(cells.centers_um)).astype(int).T
+    near = [
+        od[np.clip(y + dy, 0, od.shape[0] - 1), np.clip(x + dx, 0, od.shape[1] - 1)]
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+    ]
+    return np.asarray(np.mean(near, axis=0), np.float32)
+
+
+@lru_cache(maxsize=2)
+def _slide(ref: SlideRef) -> Slide:
+    return open_slide(ref.path, ref.mpp, ref.series)
+
+
+@lru_cache(maxsize=2)
+def _model(ref: ModelRef) -> Model:
+    model = load_model(ref.path, ref.device)
+    if model.sha256 != ref.sha256:
+        raise BadModel(
+            f"The model file of {model.name} changed since the run began; start the run again."
+        )
+    return model
+
+
+def forget_slides() -> None:
+    """Let go of the slides that this process keeps open."""
+    _slide.cache_clear()

@@ -1,0 +1,72 @@
+"""Scores of annotated cells, by region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_past.engine.cells import Cells
+from napari_past.errors import MissingCutoffs
+from napari_past.genes import Resolved
+from napari_past.model import Model
+from napari_past.stain import ScoreTable, score_table
+from napari_past.types import Cutoffs, Region
+
+
+def h_score(
+    cells: Cells,
+    gene: str,
+    regions: Sequence[Region] | None = None,
+    cutoffs: Cutoffs | tuple[float, float, float] | None = None,
+) -> ScoreTable:
+    """Pseudo-H-scores of a gene or marker by region.
+
+    Parameters
+    ----------
+    cells
+        As `predict` gives them.
+    gene
+        Gene or marker name.
+    regions
+        With roles; None scores all cells.
+    cutoffs
+        Three ascending limits in the expression's unit; None takes the model card's.
+
+    Raises
+    ------
+    UnknownGene, AmbiguousGene, NotScorable
+    MissingCutoffs
+        None given, and none in the card.
+    """
+    resolved = cells.resolve(gene)
+    resolved.require_scorable()
+    limits = chosen_cutoffs(cells.model, resolved, cutoffs)
+    return score_table(cells.marker_values(gene), cells.centers_um, limits, tuple(regions or ()))
+
+
+def chosen_cutoffs(
+    model: Model, resolved: Resolved, cutoffs: Cutoffs | tuple[float, float, float] | None = None
+) -> Cutoffs:
+    """The given cut-offs, else the card's; for a marker of several genes the mean of theirs.
+
+    Raises
+    ------
+    MissingCutoffs
+    """
+    if isinstance(cutoffs, Cutoffs):
+        return cutoffs
+    if cutoffs is not None:
+        return Cutoffs(*cutoffs, source="given")
+    known = [model.cutoffs(symbol) for symbol in resolved.symbols]
+    found = [c for c in known if c is not None]
+    if len(found) < len(known):
+        raise MissingCutoffs(
+            f"The card of {model.name} has no cut-offs for {resolved.label}; give three with "
+            f"cutoffs=(a, b, c) or --cutoffs A,B,C."
+        )
+    if len(found) == 1:
+        return found[0]
+    weak, moderate, strong = np.mean([c.values for c in found], axis=0)
+    source = f"{found[0].source}; mean over {' + '.join(resolved.symbols)}"
+    return Cutoffs(float(weak), float(moderate), float(strong), source)

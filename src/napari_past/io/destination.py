@@ -1,0 +1,74 @@
+"""Where a file is to be written: checked before long work, and replaced only when complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from napari_past.errors import CannotWrite
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another disk",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another disk",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EACCES: "you may not write there; choose another folder",
+    errno.EPERM: "you may not write there; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise `CannotWrite` where `path` could not be written; leaves nothing behind.
+
+    Called before long work, so that an hour's run does not end in a folder that is missing.
+    """
+    target = Path(path)
+    folder = target.parent
+    if target.is_dir():
+        raise CannotWrite(f"{target} is a folder; give the name of a file.")
+    if not folder.is_dir():
+        raise CannotWrite(f"The folder {folder} of {target.name} does not exist; create it first.")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise CannotWrite(f"{target} is write-protected; give another name or remove it.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise _cannot_write(target, exc) from exc
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """A name beside `path` to write to; it replaces `path` when the block ends without an error.
+
+    After an error, of whatever kind, the unfinished file is gone and what `path` held is untouched.
+
+    Raises
+    ------
+    CannotWrite
+        The folder is missing or read-only, or the disk is full.
+    """
+    target = Path(path)
+    check_writable(target)
+    # The suffix stays last: some writers look at it.
+    unfinished = target.with_name(f".{uuid4().hex[:12]}.unfinished{target.suffix}")
+    try:
+        yield unfinished
+        os.replace(unfinished, target)
+    except OSError as exc:
+        raise _cannot_write(target, exc) from exc
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _cannot_write(target: Path, exc: OSError) -> CannotWrite:
+    # HDF5 tells a full disk in its text, without an error number.
+    number = errno.ENOSPC if "No space left" in str(exc) else exc.errno
+    reason = _REASONS.get(number or 0, f"the system says: {exc.strerror or exc}")
+    return CannotWrite(f"{target} cannot be written: {reason}.")

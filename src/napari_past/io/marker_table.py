@@ -1,0 +1,173 @@
+"""One marker's values from anybody's table: all that a score needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from anndata.io import read_elem, sparse_dataset
+
+from napari_past.errors import BadTable
+from napari_past.genes import Resolved, resolve
+from napari_past.io.csv_table import (
+    OWN_COLUMNS,
+    csv_centers_um,
+    csv_frame,
+    csv_header,
+    csv_provenance,
+    numbers,
+)
+from napari_past.io.provenance import KEY, Provenance
+from napari_past.io.source import existing_file
+from napari_past.types import Cutoffs
+
+
+@dataclass(frozen=True)
+class MarkerTable:
+    """The values of one marker in every cell."""
+
+    values: npt.NDArray[np.floating]
+    """(n,), in the table's own unit and precision; NaN where there is none. Several genes of a
+    marker are averaged."""
+    centers_um: npt.NDArray[np.float64]
+    """(n, 2), (x, y) in µm of slide space."""
+    cutoffs: Cutoffs | None
+    """As the file has them for this marker."""
+    mpp: float | None
+    """µm per level-0 pixel of the slide, where the file tells it."""
+    resolved: Resolved
+    """Which columns were read, and how to name them."""
+
+
+def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
+    """The values of `gene`, a gene or marker, and the cells' positions.
+
+    Of an ``.h5ad`` only ``X[:, GENE]`` and ``obsm["spatial"]`` in µm are needed, of a ``.csv`` the
+    columns ``x_um``, ``y_um`` and one named as the gene; nothing else of the file is read but
+    cut-offs and µm/px, where it tells them.
+
+    Raises
+    ------
+    UnknownGene, AmbiguousGene
+        The table has no such column, or the name means several.
+    BadTable
+        No such file, another suffix, or no positions.
+    """
+    source = existing_file(path)
+    match source.suffix.lower():
+        case ".h5ad":
+            return _from_h5ad(source, gene)
+        case ".csv":
+            return _from_csv(source, gene)
+    raise BadTable(f"{source.name} is no table to score; give an .h5ad or .csv file of cells.")
+
+
+def _from_h5ad(source: Path, gene: str) -> MarkerTable:
+    try:
+        file = h5py.File(source, "r")
+    except OSError as exc:
+        raise BadTable(
+            f"{source.name} cannot be read as an AnnData file ({exc}); give an intact .h5ad file."
+        ) from exc
+    with file:
+        for key, need in (("X", "values of genes in X"), ("var", "names of genes in var")):
+            if key not in file:
+                raise BadTable(f"{source.name} has no {need}; give an .h5ad file of cells.")
+        if "spatial" not in file.get("obsm", {}):
+            raise BadTable(
+                f'{source.name} has no positions of cells: obsm["spatial"], (n, 2) (x, y) in µm, '
+                "is needed."
+            )
+        try:
+            names = [str(name) for name in read_elem(file["var"]).index]
+            positions = np.asarray(read_elem(file["obsm/spatial"]), dtype=np.float64)
+            told = read_elem(file[f"uns/{KEY}"]) if f"uns/{KEY}" in file else None
+        except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
+            raise BadTable(f"{source.name} is damaged ({exc}); write it again.") from exc
+        resolved = resolve(gene, names, holder="The table")
+        doubled = [symbol for symbol in resolved.symbols if names.count(symbol) > 1]
+        if doubled:
+            raise BadTable(
+                f"{source.name} has {names.count(doubled[0])} columns named {doubled[0]}; make the "
+                "names unique."
+            )
+        try:
+            columns = _columns(file["X"], [names.index(s) for s in resolved.symbols])
+        except Exception as exc:
+            raise BadTable(
+                f"The values of {resolved.label} in {source.name} cannot be read ({exc}); "
+                "write it again."
+            ) from exc
+    return _marker_table(source, columns, positions, told, resolved)
+
+
+def _columns(x: h5py.Dataset | h5py.Group, indices: list[int]) -> npt.NDArray[np.floating]:
+    """(n, len(indices)) of a dense or sparse matrix in its file."""
+    if isinstance(x, h5py.Group):
+        return np.asarray(sparse_dataset(x).to_memory()[:, indices].toarray())
+    return np.stack([x[:, i] for i in indices], axis=1)
+
+
+def _from_csv(source: Path, gene: str) -> MarkerTable:
+    names = csv_header(source)
+    resolved = resolve(gene, [n for n in names if n not in OWN_COLUMNS], holder="The table")
+    wanted = {"x_um", "y_um", *resolved.symbols}
+    frame = csv_frame(source, columns=[name for name in names if name in wanted])
+    positions = csv_centers_um(frame, source)
+    columns = numbers(frame[list(resolved.symbols)], source)
+    return _marker_table(source, columns, positions, csv_provenance(source), resolved)
+
+
+def _marker_table(
+    source: Path,
+    columns: npt.NDArray[np.floating],
+    positions: npt.NDArray[np.float64],
+    told: object,
+    resolved: Resolved,
+) -> MarkerTable:
+    n = len(columns)
+    if positions.ndim != 2 or positions.shape[0] != n or positions.shape[1] < 2:
+        raise BadTable(
+            f"{source.name} has {n} cells but positions of shape {positions.shape}; (n, 2), (x, y) "
+            "in µm, is needed."
+        )
+    centers_um = np.ascontiguousarray(positions[:, :2])
+    if not np.isfinite(centers_um).all():
+        row = int(np.flatnonzero(~np.isfinite(centers_um).all(axis=1))[0])
+        raise BadTable(
+            f"Cell {row} of {source.name} has no position; fill it in or remove the cell."
+        )
+    # One column keeps its precision, in which it is compared with cut-offs.
+    one = columns.shape[1] == 1
+    values = columns[:, 0] if one else columns.mean(axis=1, dtype=np.float64)
+    provenance = Provenance.of(told)
+    return MarkerTable(
+        values=values,
+        centers_um=centers_um,
+        cutoffs=_cutoffs(provenance, resolved, source),
+        mpp=provenance.slide_mpp,
+        resolved=resolved,
+    )
+
+
+def _cutoffs(provenance: Provenance, resolved: Resolved, source: Path) -> Cutoffs | None:
+    """The file's cut-offs of the marker, by its name or by its gene."""
+    keys = [resolved.name, *resolved.symbols[:1]] if len(resolved.symbols) == 1 else [resolved.name]
+    if resolved.marker is not None:
+        keys.append(resolved.marker.name)
+    key = next((k for k in keys if k in provenance.cutoffs), None)
+    if key is None:
+        return None
+    limits = provenance.cutoffs[key]
+    origin = provenance.cutoffs_source.get(key, "file")
+    try:
+        weak, moderate, strong = (float("nan") if v is None else v for v in limits)
+        return Cutoffs(weak, moderate, strong, origin)
+    except ValueError as exc:
+        raise BadTable(
+            f"{source.name} has the cut-offs {limits} for {key}, which are not three ascending "
+            "numbers; give cut-offs instead."
+        ) from exc

@@ -1,0 +1,129 @@
+"""What a model says about itself. A model without a valid card does not load."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from napari_past.errors import BadModel
+
+CARD_SCHEMA = 1
+
+Rgb01 = tuple[float, float, float]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class TowerCard(_Strict):
+    """Image tower: a timm backbone, features at some of its stages, a small head."""
+
+    backbone: str
+    """timm name; built without pretrained weights, those of the model file are loaded."""
+    stages: tuple[int, ...]
+    """``out_indices`` whose features are concatenated."""
+    embed_dim: Annotated[int, Field(gt=0, le=4096)]
+
+
+class EncoderCard(_Strict):
+    """How pixels become one embedding for each cell."""
+
+    mode: Literal["dense", "crop"]
+    """dense: one pass over the tile, sampled at the nuclei; crop: one crop for each cell."""
+    mpp: Annotated[float, Field(gt=0.02, lt=20)]
+    """µm/px that the tower reads."""
+    stride_px: Annotated[int, Field(gt=0, le=16)]
+    """The dense grid is anchored to multiples of this; 1 for crop encoders."""
+    halo_px: Annotated[int, Field(ge=0)]
+    """At least the receptive field's radius (dense) or half a crop (crop)."""
+    crop_px: Annotated[int, Field(gt=0)]
+    """Side of the crop that `encode_image` expects."""
+    mean: Rgb01
+    std: Rgb01
+    tower: TowerCard
+
+
+class Evidence(_Strict):
+    """What is known about how well each gene is predicted, on tissue not trained on."""
+
+    protocol: str
+    patients: Annotated[int, Field(ge=0)]
+    """Distinct patients among the held-out tissue."""
+    unseen_patients: Annotated[int, Field(ge=0)]
+    """Held-out patients of whom the model saw nothing in training."""
+    sections: tuple[str, ...]
+    resolution: str
+    """Of the measurement that predictions were held against, as "100 µm spots"."""
+    r: dict[str, tuple[float | None, ...]]
+    """Gene → Pearson r on each held-out section, in the order of `sections`."""
+    detected: dict[str, float]
+    """Gene → share of training spots (or cells) in which it was seen."""
+
+
+class Card(_Strict):
+    """The contract that a model file carries."""
+
+    schema_version: Literal[1]
+    name: str
+    version: str
+    summary: str
+    licence: str
+    attribution: str
+    species: str
+    organ: str
+    preparation: str
+    scanner: str
+    training_data: str
+    training_fingerprints: tuple[str, ...]
+    """Content hashes of the images that it was trained on."""
+    recipe: str
+    expression_unit: str
+    genes: tuple[str, ...]
+    """HGNC symbols, in the order of the read-out's rows."""
+    encoder: EncoderCard
+    evidence: Evidence
+    min_detected: float
+    """A gene seen in a smaller share of the training spots counts as not learnable."""
+    cutoffs: dict[str, tuple[float, float, float]]
+    """Gene → ascending cut-offs for 1+, 2+, 3+, in the expression's unit."""
+    cutoffs_source: str
+    unlike_training_limit: float
+    """Squared distance from the training cells (see `Model.unlike_training`) that flags a cell."""
+
+    @pydantic.model_validator(mode="after")
+    def _agree(self) -> Card:
+        if len(set(self.genes)) != len(self.genes):
+            raise ValueError("genes: a symbol is listed twice")
+        for name in ("r", "detected"):
+            unknown = set(getattr(self.evidence, name)) - set(self.genes)
+            if unknown:
+                raise ValueError(f"evidence.{name}: {sorted(unknown)[0]} is not among the genes")
+        for gene, values in self.evidence.r.items():
+            if len(values) != len(self.evidence.sections):
+                raise ValueError(f"evidence.r: {gene} has {len(values)} values, one per section")
+        for gene, (a, b, c) in self.cutoffs.items():
+            if not a < b < c:
+                raise ValueError(f"cutoffs: those of {gene} do not ascend")
+        return self
+
+
+def parse_card(text: str, where: str) -> Card:
+    """The card in a JSON text.
+
+    Raises
+    ------
+    BadModel
+        With the first difference from what a card must hold.
+    """
+    try:
+        return Card.model_validate_json(text)
+    except pydantic.ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "card"
+        raise BadModel(
+            f"The card of {where} is not valid at {field!r} ({first['msg']}); get the model file "
+            f"again or have its author export it with this version's past-train."
+        ) from exc
