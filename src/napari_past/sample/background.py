@@ -142,8 +142,9 @@ def _epithelium(
     depth = here(ground.into_gland_um)
     points = np.stack([columns + 0.5, rows + 0.5], axis=1) * STEP_UM
     distance, owner = cKDTree(epithelial_um).query(points, k=2)
+    distance = distance.astype(np.float32)
     border = np.exp(-(((distance[:, 1] - distance[:, 0]) / 1.5) ** 2))
-    tone = rng.normal(0, 1, len(epithelial_um))[owner[:, 0]]
+    tone = rng.standard_normal(len(epithelial_um), dtype=np.float32)[owner[:, 0]]
     mucinous = (rng.random(len(epithelial_um)) < 0.22)[owner[:, 0]]
     grain = here(smooth_noise(rng, ground.shape, 1.6))
     apex = here(ground.epithelium_um) + 1.3 * here(smooth_noise(rng, ground.shape, 7))

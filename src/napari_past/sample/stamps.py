@@ -87,13 +87,12 @@ def _batch_patches(
     n = len(nuclei)
     reach_px = int(np.ceil((1.2 * nuclei.long_um.max() + 1.0) / mpp))
     corner, x, y = _local_um(nuclei.centers_um, reach_px, mpp)
-    cosine, sine = np.cos(nuclei.angle)[:, None, None], np.sin(nuclei.angle)[:, None, None]
-    long = nuclei.long_um[:, None, None]
-    short = nuclei.short_um[:, None, None]
 
-    def each(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return values[:, None, None]
+    def each(values: npt.NDArray[np.float64]) -> Field:
+        return values.astype(np.float32)[:, None, None]
 
+    cosine, sine = each(np.cos(nuclei.angle)), each(np.sin(nuclei.angle))
+    long, short = each(nuclei.long_um), each(nuclei.short_um)
     u = x * cosine + y * sine
     v = y * cosine - x * sine
     v = v - each(rng.normal(0, 1, n) * look.bend) * (u**2 - long**2 / 3)
@@ -106,9 +105,9 @@ def _batch_patches(
     depth_um = (1 - np.hypot(u / long, v / short) / wobble) * np.sqrt(long * short)
     alpha = np.clip(0.5 + depth_um / 0.6, 0, 1)
 
-    shift = rng.integers(0, CHROMATIN_SIZE, (2, n, 1, 1))
-    rows = (np.floor(v / CHROMATIN_STEP_UM).astype(np.int64) + shift[0]) % CHROMATIN_SIZE
-    columns = (np.floor(u / CHROMATIN_STEP_UM).astype(np.int64) + shift[1]) % CHROMATIN_SIZE
+    shift = rng.integers(0, CHROMATIN_SIZE, (2, n, 1, 1), dtype=np.int32)
+    rows = (np.floor(v / CHROMATIN_STEP_UM).astype(np.int32) + shift[0]) % CHROMATIN_SIZE
+    columns = (np.floor(u / CHROMATIN_STEP_UM).astype(np.int32) + shift[1]) % CHROMATIN_SIZE
     amount = look.base + look.chromatin * chromatin[rows, columns]
     amount += look.membrane * np.exp(-(((depth_um - 0.35) / 0.45) ** 2))
     if look.nucleolus > 0:
@@ -117,8 +116,8 @@ def _batch_patches(
         amount += look.nucleolus * each(has) * np.exp(-((u - at_u) ** 2 + (v - at_v) ** 2) / 0.62)
     tone = each(np.exp(rng.normal(0, 0.14, n)))
     stain = np.maximum(amount, 0.15) * tone
-    density = stain[..., None].astype(np.float32) * hematoxylin + np.float32(NUCLEAR_EOSIN) * eosin
-    yield from _clipped(corner, alpha.astype(np.float32), density, shape)
+    density = stain[..., None] * hematoxylin + np.float32(NUCLEAR_EOSIN) * eosin
+    yield from _clipped(corner, alpha, density, shape)
 
 
 def red_cell_patches(
@@ -146,13 +145,13 @@ def red_cell_patches(
 
 def _local_um(
     centers_um: npt.NDArray[np.float64], reach_px: int, mpp: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[npt.NDArray[np.int64], Field, Field]:
     """First (row, column) of each patch (n, 2); x and y of its pixels from its own centre, µm."""
     middle_px = np.floor(centers_um[:, ::-1] / mpp).astype(np.int64)
     corner = middle_px - reach_px
     offsets = np.arange(2 * reach_px + 1) + 0.5
-    y = (corner[:, :1] + offsets) * mpp - centers_um[:, 1:]
-    x = (corner[:, 1:] + offsets) * mpp - centers_um[:, :1]
+    y = ((corner[:, :1] + offsets) * mpp - centers_um[:, 1:]).astype(np.float32)
+    x = ((corner[:, 1:] + offsets) * mpp - centers_um[:, :1]).astype(np.float32)
     size = (len(centers_um), len(offsets), len(offsets))
     return corner, np.broadcast_to(x[:, None, :], size), np.broadcast_to(y[:, :, None], size)
 
