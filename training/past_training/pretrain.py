@@ -18,6 +18,7 @@ from napari_past.model.tower import DenseTower
 from past_training.evaluate import best_expressed, colour_statistics, most_variable, pearson
 from past_training.fit import embed_cells, fit_readout, fit_tower, spot_embeddings
 from past_training.recipe import Recipe
+from past_training.report import RunReport, model_page
 from past_training.spatial_transcriptomics import Section, log1p_cp10k, read_section
 from past_training.spots import SpotSet, spot_set
 
@@ -101,7 +102,7 @@ def pretrain(
     data
         Folder that holds the recipe's data folder.
     out
-        The model file; ``<out>.report.json`` goes beside it.
+        The model file; beside it go the run's figures (.report.json) and a page about it (.md).
     evidence
         Whether to train the held-out folds; without them the card says that r was not measured.
     on_step
@@ -123,17 +124,16 @@ def pretrain(
     card, tensors = _assemble(recipe, sections, genes, folds, np.concatenate(cells), weight, bias)
     state = {f"tower.{k}": v.detach().numpy() for k, v in tower.state_dict().items()}
     write_model_file(out, card, {**state, **tensors})
-    report = {
-        "recipe": recipe.card.name,
-        "sections": [f.section for f in folds],
-        "penalty_final": penalty,
-        "penalty_folds": [f.penalty for f in folds],
-        "mean_pearson_r": {k: [f.means[k] for f in folds] for k in (folds[0].means if folds else {})},
-        "cells": int(sum(len(c) for c in cells)),
-        "spots": int(sum(len(s.spots) for s in sections)),
-        "genes": len(genes),
-    }
-    out.with_name(out.name + ".report.json").write_text(json.dumps(report, indent=1) + "\n")
+    report = RunReport(
+        sections=tuple(f.section for f in folds),
+        mean_r={name: [f.means[name] for f in folds] for name in (folds[0].means if folds else ())},
+        penalties=tuple(f.penalty for f in folds),
+        final_penalty=penalty,
+        cells=sum(len(c) for c in cells),
+        spots=sum(len(s.spots) for s in sections),
+    )
+    out.with_suffix(".report.json").write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    out.with_suffix(".md").write_text(model_page(card, report), encoding="utf-8")
     return card
 
 
