@@ -141,8 +141,8 @@ class Outlines:
 
     @staticmethod
     def concatenate(parts: Sequence[Outlines]) -> Outlines:
-        vertices = [p.vertices_um for p in parts] or [np.zeros((0, 2), np.float32)]
-        lengths = [np.diff(p.offsets) for p in parts] or [np.zeros(0, np.int64)]
+        vertices = [np.zeros((0, 2), np.float32), *(p.vertices_um for p in parts)]
+        lengths = [np.zeros(0, np.int64), *(np.diff(p.offsets) for p in parts)]
         offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         return Outlines(np.concatenate(vertices).astype(np.float32), offsets)
 
@@ -160,27 +160,40 @@ class FoundCells:
     outlines: Outlines
     areas_um2: npt.NDArray[np.float32]
     """(n,), area of each outline's pixels in µm²."""
+    ids: tuple[str, ...] = ()
+    """Names that brought cells came with, n of them; empty where they have none."""
 
     def __post_init__(self) -> None:
         n = len(self.centers_um)
-        if self.centers_um.shape != (n, 2) or len(self.outlines) != n or self.areas_um2.shape != (n,):
+        if (
+            self.centers_um.shape != (n, 2)
+            or len(self.outlines) != n
+            or self.areas_um2.shape != (n,)
+            or len(self.ids) not in (0, n)
+        ):
             raise ValueError(
-                f"centres {self.centers_um.shape}, outlines {len(self.outlines)} and areas "
-                f"{self.areas_um2.shape} must describe the same cells."
+                f"centres {self.centers_um.shape}, outlines {len(self.outlines)}, areas "
+                f"{self.areas_um2.shape} and ids {len(self.ids)} must describe the same cells."
             )
 
     def __len__(self) -> int:
         return len(self.centers_um)
 
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FoundCells:
-        return FoundCells(self.centers_um[index], self.outlines.take(index), self.areas_um2[index])
+        index = np.flatnonzero(index) if index.dtype == bool else np.asarray(index)
+        ids = tuple(self.ids[i] for i in index.tolist()) if self.ids else ()
+        return FoundCells(
+            self.centers_um[index], self.outlines.take(index), self.areas_um2[index], ids
+        )
 
     @staticmethod
     def concatenate(parts: Sequence[FoundCells]) -> FoundCells:
+        named = all(p.ids or not len(p) for p in parts)
         return FoundCells(
-            np.concatenate([p.centers_um for p in parts] or [np.zeros((0, 2))]),
+            np.concatenate([np.zeros((0, 2)), *(p.centers_um for p in parts)]),
             Outlines.concatenate([p.outlines for p in parts]),
-            np.concatenate([p.areas_um2 for p in parts] or [np.zeros(0)]).astype(np.float32),
+            np.concatenate([np.zeros(0, np.float32), *(p.areas_um2 for p in parts)]),
+            tuple(name for p in parts for name in p.ids) if named else (),
         )
 
     @staticmethod
@@ -243,7 +256,10 @@ class TileSpec:
 
     @property
     def rect(self) -> Rect:
-        return Rect(self.column * self.size_um, self.row * self.size_um, self.size_um, self.size_um)
+        x_um, y_um = self.column * self.size_um, self.row * self.size_um
+        # Differences of neighbouring corners are exact, so that tiles abut to the last bit.
+        width_um, height_um = (self.column + 1) * self.size_um - x_um, (self.row + 1) * self.size_um - y_um
+        return Rect(x_um, y_um, width_um, height_um)
 
 
 @dataclass(frozen=True)
@@ -255,9 +271,16 @@ class TileResult:
     embeddings: npt.NDArray[np.float16]
     """(n, d), the tower's output."""
     hematoxylin_od: npt.NDArray[np.float32]
-    """(n,), mean haematoxylin optical density inside each outline; NaN where no pixels were needed."""
+    """(n,), mean haematoxylin optical density of the 3 x 3 pixels at each centre; NaN for brought
+    cells, whose slide has no stain vectors estimated."""
     unreadable: bool = False
     """True where the slide's data could not be decoded: no cells, and said so in every output."""
+
+    def __post_init__(self) -> None:
+        n = len(self.cells)
+        shapes = self.embeddings.shape, self.hematoxylin_od.shape
+        if self.embeddings.ndim != 2 or shapes != ((n, self.embeddings.shape[1]), (n,)):
+            raise ValueError(f"embeddings and densities {shapes} must describe the {n} cells.")
 
 
 @dataclass(frozen=True)

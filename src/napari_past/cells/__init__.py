@@ -13,6 +13,7 @@ from napari_past.cells.find import (
     find_cells,
     read_block,
     tiles_over,
+    tiles_to_search,
 )
 from napari_past.cells.given import GivenCells
 from napari_past.cells.stain_log import StainLogDetector
@@ -35,4 +36,5 @@ __all__ = [
     "read_block",
     "register_detector",
     "tiles_over",
+    "tiles_to_search",
 ]

@@ -23,7 +23,7 @@ class Detector(Protocol):
 
     @property
     def halo_um(self) -> float:
-        """The answer for a cell depends only on pixels within this distance of its centre, in µm."""
+        """A cell depends only on pixels within this distance of its centre, in µm."""
 
     def identity(self) -> str:
         """Name, version, parameters and slide-wide facts: part of the key of stored results."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from napari_past.cells.detector import Detector, get_detector
+from napari_past.cells.given import GivenCells, owned
 from napari_past.errors import RegionError
 from napari_past.slide import Slide, slide_of_array
 from napari_past.types import FoundCells, PixelGrid, Rect, Rgb, TileSpec
@@ -58,18 +59,14 @@ def find_cells(
     chosen = get_detector(detector) if isinstance(detector, str) else detector
     area = area_within(slide, region)
     fitted = chosen.fitted(slide)
-    mask = slide.tissue_mask()
-    parts = [
-        cells_in(slide, tile.rect, fitted)
-        for tile in tiles_over(area, TILE_UM)
-        if mask.covers(tile.rect)
-    ]
+    tiles = tiles_to_search(slide, area, TILE_UM, fitted)
+    parts = [cells_in(slide, tile.rect, fitted) for tile in tiles]
     cells = FoundCells.concatenate(parts)
     return cells.take(area.contains(cells.centers_um))
 
 
 def area_within(slide: Slide, region: Rect | tuple[float, float, float, float] | None) -> Rect:
-    """The region as a rectangle, or the whole slide.
+    """The part of the region that lies on the slide, or the whole slide.
 
     Raises
     ------
@@ -79,14 +76,36 @@ def area_within(slide: Slide, region: Rect | tuple[float, float, float, float] |
     bounds = slide.bounds
     if region is None:
         return bounds
-    area = region if isinstance(region, Rect) else Rect(*region)
+    try:
+        area = region if isinstance(region, Rect) else Rect(*(float(v) for v in region))
+    except (TypeError, ValueError) as exc:
+        raise RegionError(
+            f"A region is four numbers, x, y, width and height in µm, but got {region!r}."
+        ) from exc
     if not area.intersects(bounds):
         raise RegionError(
             f"The region x {area.x_um:g}, y {area.y_um:g}, {area.width_um:g} x {area.height_um:g} "
             f"µm lies outside of {slide.name}, which is {bounds.width_um:.0f} x "
             f"{bounds.height_um:.0f} µm from (0, 0); give a region in µm within it."
         )
-    return area
+    x0_um, y0_um = max(area.x_um, bounds.x_um), max(area.y_um, bounds.y_um)
+    x1_um, y1_um = min(area.x1_um, bounds.x1_um), min(area.y1_um, bounds.y1_um)
+    return Rect(x0_um, y0_um, x1_um - x0_um, y1_um - y0_um)
+
+
+def tiles_to_search(
+    slide: Slide, area: Rect, size_um: float, detector: Detector
+) -> tuple[TileSpec, ...]:
+    """The tiles of an area where cells can be: those with tissue, or with cells that were brought.
+
+    A pathologist's cell counts wherever it lies, also where the tissue mask sees glass.
+    """
+    tiles = tiles_over(area, size_um)
+    if isinstance(detector, GivenCells):
+        wanted = detector.tiles_with_cells(size_um)
+        return tuple(t for t in tiles if (t.column, t.row) in wanted)
+    mask = slide.tissue_mask()
+    return tuple(t for t in tiles if mask.covers(t.rect))
 
 
 def tiles_over(area: Rect, size_um: float) -> Iterator[TileSpec]:
@@ -124,15 +143,15 @@ def cells_in(
     rgb, grid = trimmed(*block, rect, halo_px)
     cells = detector.find(rgb, grid)
     # A brought cell beyond the slide's edge belongs to no tissue.
-    inside = rect.contains(cells.centers_um) & slide.bounds.contains(cells.centers_um)
+    inside = owned(rect, cells.centers_um) & slide.bounds.contains(cells.centers_um)
     return cells.take(np.flatnonzero(inside))
 
 
 def trimmed(rgb: Rgb, grid: PixelGrid, rect: Rect, halo_px: int) -> tuple[Rgb, PixelGrid]:
-    """The part of a block that lies within `halo_px` of a rectangle."""
-    x0 = max(0, round((rect.x_um - grid.x0_um) / grid.mpp) - halo_px)
-    y0 = max(0, round((rect.y_um - grid.y0_um) / grid.mpp) - halo_px)
-    x1 = min(rgb.shape[1], round((rect.x1_um - grid.x0_um) / grid.mpp) + halo_px)
-    y1 = min(rgb.shape[0], round((rect.y1_um - grid.y0_um) / grid.mpp) + halo_px)
+    """The part of a block that lies within `halo_px` of a rectangle; pixels cut by it are kept."""
+    x0 = max(0, math.floor((rect.x_um - grid.x0_um) / grid.mpp + 1e-6) - halo_px)
+    y0 = max(0, math.floor((rect.y_um - grid.y0_um) / grid.mpp + 1e-6) - halo_px)
+    x1 = min(rgb.shape[1], math.ceil((rect.x1_um - grid.x0_um) / grid.mpp - 1e-6) + halo_px)
+    y1 = min(rgb.shape[0], math.ceil((rect.y1_um - grid.y0_um) / grid.mpp - 1e-6) + halo_px)
     corner = PixelGrid(grid.x0_um + x0 * grid.mpp, grid.y0_um + y0 * grid.mpp, grid.mpp)
     return rgb[y0:y1, x0:x1], corner

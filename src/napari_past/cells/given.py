@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_past.slide import Slide
-from napari_past.types import FoundCells, PixelGrid, Rect, Rgb
+from napari_past.types import FloatArray, FoundCells, PixelGrid, Rect, Rgb
+
+CENTRE_DECIMALS = 6
+
+
+def owned(rect: Rect, centers_um: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether each centre (n, 2) belongs to a tile's rectangle, (n,): to one tile, never to two.
+
+    Two tiles that see one nucleus agree on its centre but for the last bits, since each adds its own
+    origin; on a seam those bits would decide. To 1e-6 µm they are equal.
+    """
+    return rect.contains(np.round(centers_um, CENTRE_DECIMALS))
 
 
 @dataclass(frozen=True)
@@ -24,8 +37,13 @@ class GivenCells:
 
     def __post_init__(self) -> None:
         if not self.digest:
-            digest = hashlib.sha256(np.ascontiguousarray(self.cells.centers_um).tobytes())
-            digest.update(self.cells.outlines.vertices_um.tobytes())
+            outlines = self.cells.outlines
+            digest = hashlib.sha256()
+            for part in (
+                self.cells.centers_um, outlines.vertices_um, outlines.offsets, self.cells.areas_um2,
+            ):  # fmt: skip
+                digest.update(f"{part.dtype}{part.shape}".encode())
+                digest.update(np.ascontiguousarray(part).tobytes())
             object.__setattr__(self, "digest", digest.hexdigest())
 
     def identity(self) -> str:
@@ -36,11 +54,25 @@ class GivenCells:
         return self
 
     def narrowed(self, rect: Rect) -> GivenCells:
-        """The cells whose centre lies in `rect`, so that a worker is sent no others."""
-        inside = self.cells.take(rect.contains(self.cells.centers_um))
+        """The cells that belong to `rect`, so that a worker is sent no others."""
+        inside = self.cells.take(owned(rect, self.cells.centers_um))
         return GivenCells(inside, self.digest)
 
+    def tiles_with_cells(self, size_um: float) -> frozenset[tuple[int, int]]:
+        """(column, row) of the tiles of `size_um` to which a cell belongs."""
+        place = np.round(self.cells.centers_um, CENTRE_DECIMALS) / size_um
+        # The quotient may round across a seam where `owned` does not, so both sides of it count.
+        sides = product((-1e-9, 1e-9), repeat=2)
+        found = np.concatenate([np.unique(np.floor(place + side), axis=0) for side in sides])
+        return frozenset((column, row) for column, row in found.astype(np.int64).tolist())
+
     def find(self, rgb: Rgb, grid: PixelGrid) -> FoundCells:
+        """The cells within the block, or within a pixel of it: `cells_in` draws the line."""
         height_px, width_px = rgb.shape[:2]
-        block = Rect(grid.x0_um, grid.y0_um, width_px * grid.mpp, height_px * grid.mpp)
+        block = Rect(
+            grid.x0_um - grid.mpp,
+            grid.y0_um - grid.mpp,
+            (width_px + 2) * grid.mpp,
+            (height_px + 2) * grid.mpp,
+        )
         return self.cells.take(block.contains(self.cells.centers_um))

@@ -2,7 +2,7 @@
 
 from napari_past.engine.annotated import chosen_genes
 from napari_past.engine.cells import Cells, predict
-from napari_past.engine.plan import Plan, make_plan
+from napari_past.engine.plan import Plan, make_plan, part_of
 from napari_past.engine.run import Progress, run_plan
 from napari_past.engine.run_tile import run_tile
 from napari_past.engine.score import chosen_cutoffs, h_score
@@ -18,6 +18,7 @@ __all__ = [
     "chosen_genes",
     "h_score",
     "make_plan",
+    "part_of",
     "predict",
     "run_plan",
     "run_tile",

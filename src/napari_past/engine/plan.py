@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import shapely
 
@@ -95,21 +95,9 @@ def make_plan(
     loaded = model if isinstance(model, Model) else load_model(model, device)
     path = loaded.path if isinstance(model, Model) else str(model_path(model).resolve())
     chosen = get_detector(detector) if isinstance(detector, str) else detector
-    area = area_within(slide, region)
-    wanted = tuple(r for r in regions if not r.ignored)
-    if wanted and not any(r.bounds.intersects(area) for r in wanted):
-        raise RegionError(
-            f"None of the {len(wanted)} regions touches {slide.name}; check that they were drawn on "
-            f"this slide and in its pixels."
-        )
+    area_within(slide, region)  # a mistake is told before the slide is read
     mask = slide.tissue_mask()
     size_um = TILE_PX * loaded.card.encoder.mpp
-    tiles = tuple(
-        tile
-        for tile in tiles_over(area, size_um)
-        if mask.covers(tile.rect)
-        and (not wanted or any(_touches(r, tile.rect) for r in wanted))
-    )
     fitted = chosen.fitted(slide)
     key = StoreKey(
         slide.fingerprint,
@@ -119,17 +107,43 @@ def make_plan(
         loaded.card.encoder.mpp,
         fitted.identity(),
     )
-    return Plan(
+    whole = Plan(
         slide=slide.ref,
         slide_name=slide.name,
         slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
         model=ModelRef(path, loaded.sha256, loaded.device),
         detector=fitted,
         key=key,
-        tiles=tiles,
-        area=area,
-        regions=wanted,
+        tiles=tuple(t for t in tiles_over(slide.bounds, size_um) if mask.covers(t.rect)),
+        area=slide.bounds,
     )
+    return part_of(whole, slide, region, regions)
+
+
+def part_of(
+    plan: Plan,
+    slide: Slide,
+    region: Rect | tuple[float, float, float, float] | None = None,
+    regions: Sequence[Region] = (),
+) -> Plan:
+    """The part of a whole slide's plan that touches a region; nothing is estimated again.
+
+    Arguments and errors are those of `make_plan`.
+    """
+    area = area_within(slide, region)
+    wanted = tuple(r for r in regions if not r.ignored)
+    if wanted and not any(r.bounds.intersects(area) for r in wanted):
+        raise RegionError(
+            f"None of the {len(wanted)} regions touches {slide.name}; check that they were drawn on "
+            f"this slide and in its pixels."
+        )
+    tiles = tuple(
+        tile
+        for tile in plan.tiles
+        if tile.rect.intersects(area)
+        and (not wanted or any(_touches(r, tile.rect) for r in wanted))
+    )
+    return replace(plan, tiles=tiles, area=area, regions=wanted)
 
 
 def _touches(region: Region, rect: Rect) -> bool:

@@ -1,1 +1,1 @@
-"""The napari plugin: the only room that knows napari and Qt."""
+"""The room that knows napari and Qt: reader, sample data, the dock widget."""

@@ -1,0 +1,61 @@
+"""Work beside the GUI thread that reports to it, one job after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, Signal
+
+from napari_past.engine import Cells, Progress
+from napari_past.errors import Cancelled
+
+
+class Job(QObject):
+    """One piece of work in a thread. Its signals reach slots of QObjects in the GUI thread.
+
+    Connect bound methods of QObjects only: Qt calls any other callable in the sender's thread,
+    where layers must not be touched.
+    """
+
+    progressed = Signal(object)
+    """A `Progress`."""
+    found = Signal(object)
+    """`Cells` finished so far, or at the end."""
+    ended = Signal(object)
+    """The exception that ended it, a `Cancelled` among them; None after success."""
+
+    def __init__(self, work: Callable[[Job], None]) -> None:
+        super().__init__()
+        self._work = work
+        self._cancelled = threading.Event()
+
+    def start(self) -> None:
+        """Begin in another thread."""
+        create_worker(self._run)
+
+    def cancel(self) -> None:
+        """End at the next tile."""
+        self._cancelled.set()
+
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def report(self, progress: Progress) -> None:
+        """Tell how far the work is; called by the work."""
+        self.progressed.emit(progress)
+
+    def show(self, cells: Cells) -> None:
+        """Hand over cells; called by the work."""
+        self.found.emit(cells)
+
+    def _run(self) -> None:
+        outcome: BaseException | None = None
+        try:
+            self._work(self)
+            if self.cancelled():
+                outcome = Cancelled("Cancelled.")
+        except Exception as exc:  # it is shown by the GUI thread
+            outcome = exc
+        self.ended.emit(outcome)

@@ -1,0 +1,82 @@
+"""Slides as napari layers: a lazy pyramid, in micrometres where the slide's pixel size is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_past.errors import NotASlide
+from napari_past.slide import Slide, open_slide
+from napari_past.space import image_placement
+from napari_past.types import SlideRef
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""Data, arguments and type of a layer, as napari takes them."""
+
+METADATA_KEY = "napari_past"
+"""Of a slide layer's metadata: what the widget needs to open the slide again."""
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
+    """A reader for one path or several; None for a folder that holds no slide.
+
+    Files are claimed by their suffix, in the manifest.
+    """
+    first = path if isinstance(path, str | os.PathLike) else path[0]
+    folder = Path(first)
+    if folder.is_dir():
+        try:
+            open_slide(folder).close()
+        except NotASlide:
+            return None
+    return read_slides
+
+
+def read_slides(path: Paths) -> list[LayerData]:
+    """One image layer for each slide.
+
+    Raises
+    ------
+    SlideError
+        A file is no slide that can be read; napari shows the sentence.
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    return [slide_layer(open_slide(p)) for p in paths]
+
+
+def slide_layer(slide: Slide) -> LayerData:
+    """The slide as a multiscale RGB image layer.
+
+    World coordinates are slide space in µm; without µm/px they are level-0 pixels with the same
+    origin, the outer corner of pixel (0, 0), until the widget is told the size.
+    """
+    mpp = slide.mpp
+    scale, translate = image_placement(1.0 if mpp is None else mpp)
+    unit = "pixel" if mpp is None else "um"
+    name = Path(slide.name).stem
+    arguments = {
+        "name": name.removesuffix(".ome"),
+        "rgb": True,
+        "multiscale": True,
+        "scale": scale,
+        "translate": translate,
+        "units": (unit, unit),
+        "metadata": {METADATA_KEY: _reference(slide.ref)},
+    }
+    return list(slide.display_levels), arguments, "image"
+
+
+def _reference(ref: SlideRef) -> dict[str, str | int | float | None]:
+    return {"path": ref.path, "mpp": ref.mpp, "series": ref.series}
+
+
+def slide_ref(metadata: Mapping[str, Any]) -> SlideRef | None:
+    """The slide that a layer's metadata names, or None where it is not a slide layer of ours."""
+    told = metadata.get(METADATA_KEY)
+    if not isinstance(told, Mapping) or "path" not in told:
+        return None
+    return SlideRef(told["path"], told.get("mpp"), told.get("series"))

@@ -1,0 +1,40 @@
+"""What the user sees: the canvas as a rectangle in slide space, and flying to another."""
+
+from __future__ import annotations
+
+import napari
+
+from napari_past.types import Rect
+
+MARGIN = 1.15
+
+
+def view_rect(viewer: napari.Viewer) -> Rect:
+    """The visible part of the world, (x, y) in world units: µm where layers have a physical size.
+
+    It follows from camera and canvas: ``corner_pixels`` of a multiscale layer is padded to its
+    chunks and goes stale inside loaded data.
+    """
+    height_px, width_px = viewer.canvas.size
+    camera = viewer.scene.camera
+    y, x = camera.center[-2:]
+    width, height = width_px / camera.zoom, height_px / camera.zoom
+    return Rect(x - width / 2, y - height / 2, width, height)
+
+
+def fly_to(viewer: napari.Viewer, rect: Rect) -> None:
+    """Centre a rectangle of the world and zoom so that it fills the canvas with a small margin."""
+    height_px, width_px = viewer.canvas.size
+    camera = viewer.scene.camera
+    center = (rect.y_um + rect.height_um / 2, rect.x_um + rect.width_um / 2)
+    camera.center = center
+    camera.zoom = min(width_px / rect.width_um, height_px / rect.height_um) / MARGIN
+
+
+def clipped(rect: Rect, bounds: Rect) -> Rect | None:
+    """The common part of two rectangles, or None."""
+    if not rect.intersects(bounds):
+        return None
+    x0, y0 = max(rect.x_um, bounds.x_um), max(rect.y_um, bounds.y_um)
+    x1, y1 = min(rect.x1_um, bounds.x1_um), min(rect.y1_um, bounds.y1_um)
+    return Rect(x0, y0, x1 - x0, y1 - y0)
