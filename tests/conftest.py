@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from napari_past.model import Card, write_model_file
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -45,3 +48,108 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_PAST_CACHE", str(folder))
         yield folder
+
+
+TINY_GENES = ("ERBB2", "EPCAM", "CD3D", "CD3E", "CD3G", "KRT5")
+TINY_CARD: dict[str, object] = {
+    "schema_version": 1,
+    "name": "tiny",
+    "version": "1",
+    "summary": "Random weights.",
+    "licence": "BSD-3-Clause",
+    "attribution": "Nobody's data.",
+    "species": "human",
+    "organ": "breast",
+    "preparation": "FFPE, H&E",
+    "scanner": "none",
+    "training_data": "none",
+    "training_fingerprints": (),
+    "recipe": "none",
+    "expression_unit": "log1p(counts per 10k)",
+    "genes": TINY_GENES,
+    "encoder": {
+        "mode": "dense",
+        "mpp": 0.5,
+        "stride_px": 4,
+        "halo_px": 64,
+        "crop_px": 96,
+        "mean": (0.7, 0.55, 0.7),
+        "std": (0.2, 0.2, 0.2),
+        "tower": {"backbone": "mobilenetv4_conv_small", "stages": (0, 1), "embed_dim": 16},
+    },
+    "evidence": {
+        "protocol": "left one section out",
+        "patients": 1,
+        "unseen_patients": 0,
+        "sections": ("A", "B"),
+        "resolution": "100 µm spots",
+        "r": {"ERBB2": (0.25, 0.375), "EPCAM": (None, None), "KRT5": (0.5, None)},
+        "detected": dict.fromkeys(TINY_GENES, 0.5) | {"KRT5": 0.0123},
+    },
+    "min_detected": 0.05,
+    "cutoffs": dict.fromkeys(("ERBB2", "CD3D", "CD3E"), (-0.5, 0.0, 0.5)),
+    "cutoffs_source": "tiny card: drawn by lot",
+    "unlike_training_limit": 4.0,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> Callable[..., Card]:
+    """``tiny_card(name=…, encoder={"mode": "crop"})``: a small model's card with changed fields."""
+
+    def card(**changes: object) -> Card:
+        fields = dict(TINY_CARD)
+        for key, value in changes.items():
+            old = fields[key]
+            nested = isinstance(old, dict) and isinstance(value, dict)
+            fields[key] = {**old, **value} if nested else value  # type: ignore[dict-item]
+        return Card.model_validate(fields)
+
+    return card
+
+
+@pytest.fixture(scope="session")
+def tiny_tensors() -> dict[str, np.ndarray]:
+    """Random weights that fit `tiny_card`."""
+    import torch
+
+    from napari_past.model.card import TowerCard
+    from napari_past.model.tower import DenseTower
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        encoder = TINY_CARD["encoder"]
+        assert isinstance(encoder, dict)
+        tower = DenseTower(TowerCard.model_validate(encoder["tower"]))
+    rng = np.random.default_rng(5)
+    state = {f"tower.{k}": v.numpy() for k, v in tower.state_dict().items()}
+    return state | {
+        "readout.weight": rng.normal(size=(len(TINY_GENES), 16)).astype(np.float32),
+        "readout.bias": rng.normal(size=len(TINY_GENES)).astype(np.float32),
+        "statistics.mean": rng.normal(size=16).astype(np.float32),
+        "statistics.whitening": rng.normal(size=(16, 3)).astype(np.float32),
+    }
+
+
+@pytest.fixture(scope="session")
+def write_tiny_model(
+    tiny_card: Callable[..., Card], tiny_tensors: Mapping[str, np.ndarray]
+) -> Callable[..., Path]:
+    """``write_tiny_model(path, tensors={…}, **card fields)``; a tensor of None is left out."""
+
+    def write(
+        path: Path, tensors: Mapping[str, np.ndarray | None] | None = None, **changes: object
+    ) -> Path:
+        merged = {**tiny_tensors, **(tensors or {})}
+        kept = {k: v for k, v in merged.items() if v is not None}
+        return write_model_file(path, tiny_card(**changes), kept)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_model_file(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny_model: Callable[..., Path]
+) -> Path:
+    """A dense model of random weights: stride 4, a halo of 32 µm, 16 numbers a cell."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")

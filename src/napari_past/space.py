@@ -1,9 +1,9 @@
 """The one place that converts between slide space and the frames of others.
 
-    slide space     (x, y) µm, origin at the outer corner of level-0 pixel (0, 0)
-    level-0 pixels  (x, y) px with the same corner origin, as QuPath GeoJSON has it
-    napari world    (y, x) µm; layers are placed so that world equals slide space
-    napari image    (row, column) of level 0, pixel centres at integers
+slide space     (x, y) µm, origin at the outer corner of level-0 pixel (0, 0)
+level-0 pixels  (x, y) px with the same corner origin, as QuPath GeoJSON has it
+napari world    (y, x) µm; layers are placed so that world equals slide space
+napari image    (row, column) of level 0, pixel centres at integers
 """
 
 from __future__ import annotations

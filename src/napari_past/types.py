@@ -1,7 +1,7 @@
 """The small frozen values that rooms exchange.
 
-Frames and units: tables, files and these types hold (x, y) in µm of slide space, whose origin is the
-outer corner of level-0 pixel (0, 0); arrays of pixels are (y, x, channel). `space` converts.
+Frames and units: tables, files and these types hold (x, y) in µm of slide space, whose origin is
+the outer corner of level-0 pixel (0, 0); arrays of pixels are (y, x, channel). `space` converts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Rect:
         values = (self.x_um, self.y_um, self.width_um, self.height_um)
         if not all(math.isfinite(v) for v in values) or self.width_um <= 0 or self.height_um <= 0:
             raise RegionError(
-                f"A region needs finite x, y and a positive width and height in µm, but got {values}."
+                f"A region needs finite x and y and a positive width and height in µm, but got "
+                f"{values}."
             )
 
     @property
@@ -202,7 +203,7 @@ class FoundCells:
 
 
 TUMOUR, INCLUDE, IGNORE = "Tumour", "Include", "Ignore*"
-"""Roles of a region. Anything that starts with "Ignore" is ignored, whatever the reason behind it."""
+"""Roles of a region. What starts with "Ignore" is ignored, whatever the reason behind it."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,8 @@ class Region:
     def __post_init__(self) -> None:
         if self.role not in (TUMOUR, INCLUDE) and not self.ignored:
             raise RegionError(
-                f"Region {self.name!r} has the role {self.role!r}; use {TUMOUR}, {INCLUDE} or {IGNORE}."
+                f"Region {self.name!r} has the role {self.role!r}; use {TUMOUR}, {INCLUDE} or "
+                f"{IGNORE}."
             )
         if self.polygon_um.is_empty or not self.polygon_um.area > 0:
             raise RegionError(f"Region {self.name!r} is empty; draw it with a positive area.")
@@ -258,7 +260,10 @@ class TileSpec:
     def rect(self) -> Rect:
         x_um, y_um = self.column * self.size_um, self.row * self.size_um
         # Differences of neighbouring corners are exact, so that tiles abut to the last bit.
-        width_um, height_um = (self.column + 1) * self.size_um - x_um, (self.row + 1) * self.size_um - y_um
+        width_um, height_um = (
+            (self.column + 1) * self.size_um - x_um,
+            (self.row + 1) * self.size_um - y_um,
+        )
         return Rect(x_um, y_um, width_um, height_um)
 
 

@@ -19,7 +19,8 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="past-train", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     pretrain = commands.add_parser(
-        "pretrain", help="train a model from scratch by a recipe and measure it on held-out sections"
+        "pretrain",
+        help="train a model from scratch by a recipe and measure it on held-out sections",
     )
     pretrain.add_argument("--recipe", default="past-mini", help="name or TOML file")
     pretrain.add_argument("--data", type=Path, required=True, help="folder with the recipe's data")
@@ -33,11 +34,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 for a mistake, 130 when interrupted)."""
-    options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Before the options are read: who lacks the extra is told so whatever was typed.
     if importlib.util.find_spec("lightning") is None:
         print(f"past-train needs the training extra: pip install '{EXTRA}'.", file=sys.stderr)
         return 2
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return _pretrain(options)
     except PastError as exc:

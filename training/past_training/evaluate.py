@@ -40,7 +40,9 @@ def most_variable(counts: Sequence[pd.DataFrame], genes: list[str], n: int) -> l
     return [genes[i] for i in np.argsort(-std, kind="stable")[:n]]
 
 
-def colour_statistics(spots: SpotSet, side_px: int, background: tuple[float, float, float]) -> FloatArray:
+def colour_statistics(
+    spots: SpotSet, side_px: int, background: tuple[float, float, float]
+) -> FloatArray:
     """40 statistics of colour and haematoxylin for each spot, (s, 40): the baseline to beat.
 
     Mean, deviation and percentiles 1, 5, 10, 25, 50, 75, 90, 99 of the optical density in red, green

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard
 from napari_past.model.tower import DenseTower
 from past_training.augment import oriented, restained
@@ -58,10 +60,15 @@ def fit_tower(
     torch.nn.init.zeros_(probe.weight)
     both = torch.nn.ModuleDict({"tower": tower, "probe": probe})
     parameters = list(both.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    adamw = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
     fabric.to_device(both)
-    optimizer = fabric.setup_optimizers(optimizer)
+    optimizer: Any = fabric.setup_optimizers(adamw)
     steps = config.epochs * (len(index) // config.batch_spots)
+    if steps < 1:
+        raise PastError(
+            f"{len(index)} spots do not fill one batch of {config.batch_spots}; set fit.batch_spots "
+            f"of the recipe to less, or give more sections."
+        )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps)
     for epoch in range(config.epochs):
         tower.train()
@@ -80,13 +87,19 @@ def fit_tower(
             fabric.backward(loss)
             norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             if not bool(torch.isfinite(norm)):
-                raise FloatingPointError(f"The gradient is not finite at step {step}; lower lr.")
+                raise PastError(
+                    f"The gradient is not finite at step {step} of epoch {epoch + 1}; lower fit.lr "
+                    f"of the recipe."
+                )
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
         log.info(
             "epoch %d/%d  loss %.4f  %.0f s",
-            epoch + 1, config.epochs, float(np.mean(losses)), time.monotonic() - start,
+            epoch + 1,
+            config.epochs,
+            float(np.mean(losses)),
+            time.monotonic() - start,
         )
     return tower.cpu().eval()
 

@@ -72,7 +72,10 @@ def load_sections(recipe: Recipe, data: Path) -> list[SectionSpots]:
         spots = spot_set(section, encoder.mpp, side, recipe.data.spot_diameter_um)
         log.info(
             "%s: %d spots, %d with nuclei, %d nuclei",
-            name, len(section.spots_um), len(spots), len(spots.yx_px),
+            name,
+            len(section.spots_um),
+            len(spots),
+            len(spots.yx_px),
         )
         result.append(_kept(section, spots))
     return result
@@ -84,7 +87,7 @@ def _kept(section: Section, spots: SpotSet) -> SectionSpots:
 
 
 def model_genes(sections: Sequence[SectionSpots], n: int) -> list[str]:
-    """The read-out's genes: the n best expressed, the marker panel, the cell-type sets; measured ones."""
+    """The read-out's genes: of those measured the n best expressed, the panel, the type sets."""
     counts = [s.counts for s in sections]
     measured = set().union(*(c.columns for c in counts))
     panel = [symbol for marker in markers() for symbol in marker.genes]
@@ -249,7 +252,8 @@ def _assemble(
         genes=tuple(genes),
         encoder=recipe.encoder,
         evidence=Evidence(
-            protocol="trained on the other sections of the same patient, one section left out in turn",
+            protocol="trained on the other sections of the same patient, one section left out in "
+            "turn",
             patients=1,
             unseen_patients=0,
             sections=tuple(f.section for f in folds),

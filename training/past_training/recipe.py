@@ -94,7 +94,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return Recipe.model_validate(values)
-    except tomllib.TOMLDecodeError as exc:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise PastError(f"{path.name} is not a TOML file ({exc}).") from exc
     except pydantic.ValidationError as exc:
         first = exc.errors()[0]

@@ -63,8 +63,8 @@ def model_page(card: Card, report: RunReport) -> str:
             "|---|---|---|---|",
             *_panel(card),
             "",
-            f"Cut-offs: {card.cutoffs_source}. Genes seen in under {100 * card.min_detected:g} % of "
-            "the training spots are shown as not learnable.",
+            f"Cut-offs: {card.cutoffs_source}. Genes seen in under {100 * card.min_detected:g} % "
+            "of the training spots are shown as not learnable.",
             "",
             "## Made again by",
             "",

@@ -10,6 +10,7 @@ from PIL import Image
 
 from napari_past.cells.stain_log import StainLogDetector
 from napari_past.cells.stains import estimate_stains
+from napari_past.errors import PastError
 from napari_past.types import PixelGrid, Rgb
 from past_training.spatial_transcriptomics import Section
 
@@ -54,6 +55,11 @@ def spot_set(section: Section, mpp: float, side_px: int, spot_diameter_um: float
         spot_of_cell.append(np.full(int(inside.sum()), kept))
         rows.append(i)
         kept += 1
+    if not kept:
+        raise PastError(
+            f"No spot of section {section.name} holds a nucleus; check its µm/px ({section.mpp:g}) "
+            f"and the positions of its spots."
+        )
     return SpotSet(
         section.name,
         crops[rows],
@@ -75,9 +81,8 @@ def _resized(
     left, top = int(np.floor(x0)) - 2, int(np.floor(y0)) - 2
     span = int(np.ceil(side_px * scale)) + 5
     window = Image.new("RGB", (span, span), tuple(round(v) for v in background))
-    part = picture.crop(
-        (max(left, 0), max(top, 0), min(left + span, picture.width), min(top + span, picture.height))
-    )
+    right, bottom = min(left + span, picture.width), min(top + span, picture.height)
+    part = picture.crop((max(left, 0), max(top, 0), right, bottom))
     window.paste(part, (max(-left, 0), max(-top, 0)))
     box = (x0 - left, y0 - top, x0 - left + side_px * scale, y0 - top + side_px * scale)
     size = (side_px, side_px)

@@ -18,8 +18,8 @@ CENTRE_DECIMALS = 6
 def owned(rect: Rect, centers_um: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether each centre (n, 2) belongs to a tile's rectangle, (n,): to one tile, never to two.
 
-    Two tiles that see one nucleus agree on its centre but for the last bits, since each adds its own
-    origin; on a seam those bits would decide. To 1e-6 µm they are equal.
+    Two tiles that see one nucleus agree on its centre but for the last bits, since each adds its
+    own origin; on a seam those bits would decide. To 1e-6 µm they are equal.
     """
     return rect.contains(np.round(centers_um, CENTRE_DECIMALS))
 

@@ -7,6 +7,7 @@ scale-normalised Laplacian of Gaussian; Al-Kofahi et al. 2010 (IEEE TBME 57:841)
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from skimage.segmentation import watershed
 
 from napari_past.cells.outlines import label_outlines
 from napari_past.cells.stains import estimate_stains, hematoxylin_od
+from napari_past.errors import DamagedSlide
 from napari_past.slide import Slide
 from napari_past.types import FoundCells, Outlines, PixelGrid, Rect, Rgb, StainProfile
 
@@ -101,7 +103,8 @@ class StainLogDetector:
 def _disc(radius_px: float) -> npt.NDArray[np.bool_]:
     """Filled disc of at least one pixel's radius."""
     r = max(1, round(radius_px))
-    return np.asarray(np.hypot(*np.mgrid[-r : r + 1, -r : r + 1]) <= r)
+    y, x = np.mgrid[-r : r + 1, -r : r + 1]
+    return np.asarray(np.hypot(y, x) <= r)
 
 
 def _measured(
@@ -139,18 +142,23 @@ def _measured(
 
 
 def _tissue_sample(slide: Slide, mpp: float) -> Rgb:
-    """Blocks of tissue, concatenated: (n, 384, 3). Evenly spread, the same for the same slide."""
+    """Blocks of tissue, concatenated: (n, 384, 3). Evenly spread, the same for the same slide.
+
+    Blocks that cannot be decoded are passed over; their tiles will say so.
+    """
     mask = slide.tissue_mask()
     rows, columns = np.nonzero(mask.mask)
+    nothing = np.zeros((0, SAMPLE_BLOCK_PX, 3), np.uint8)
     if len(rows) == 0:
-        return np.full((1, SAMPLE_BLOCK_PX, 3), 255, np.uint8)
+        return nothing
     chosen = np.linspace(0, len(rows) - 1, SAMPLE_BLOCKS + 2).astype(int)[1:-1]
     blocks = []
     for row, column in zip(rows[chosen], columns[chosen], strict=True):
         x_px = round((column + 0.5) * mask.mpp / mpp) - SAMPLE_BLOCK_PX // 2
         y_px = round((row + 0.5) * mask.mpp / mpp) - SAMPLE_BLOCK_PX // 2
-        blocks.append(slide.read_grid(x_px, y_px, SAMPLE_BLOCK_PX, SAMPLE_BLOCK_PX, mpp))
-    return np.concatenate(blocks)
+        with suppress(DamagedSlide):
+            blocks.append(slide.read_grid(x_px, y_px, SAMPLE_BLOCK_PX, SAMPLE_BLOCK_PX, mpp))
+    return np.concatenate([nothing, *blocks])
 
 
 def _brightest(rgb: Rgb) -> tuple[float, float, float]:

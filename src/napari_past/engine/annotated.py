@@ -24,6 +24,8 @@ SCHEMA_VERSION = 1
 LAZY_VALUES = 50_000_000
 """Above this many values the expression is a dask array, written block by block."""
 BLOCK_CELLS = 16_384
+MOST_CUTOFFS = 100
+"""With more genes than these, the table tells the cut-offs of the panel's genes alone."""
 
 
 def chosen_genes(model: Model, genes: Sequence[str] | str | None) -> list[str]:
@@ -68,7 +70,9 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "outline_um": padded_outlines(cells.found.outlines),
         },
     )
-    cutoffs = {g: c for g in symbols if (c := model.cutoffs(g)) is not None}
+    # Each entry is an HDF5 object of its own: thousands of them would take longer than the cells.
+    told = symbols if len(symbols) <= MOST_CUTOFFS else chosen_genes(model, None)
+    cutoffs = {g: c for g in told if (c := model.cutoffs(g)) is not None}
     card = model.card
     adata.uns["napari_past"] = {
         "schema_version": SCHEMA_VERSION,

@@ -15,6 +15,7 @@ from napari_past.cells import DEFAULT_DETECTOR, GivenCells
 from napari_past.engine.plan import Plan, make_plan
 from napari_past.engine.run import OnTile, run_plan
 from napari_past.engine.store import Store
+from napari_past.errors import CannotWrite, RegionError
 from napari_past.genes import Resolved, resolve
 from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.slide import Slide
@@ -44,10 +45,20 @@ class Cells:
         executor: Executor | None = None,
     ) -> Cells:
         """Compute what is missing and return self. See `run_plan` for arguments and errors."""
-        if "_arrays" not in self.__dict__:
+        if "_arrays" in self.__dict__:
+            return self
+        for _ in range(2):
             self.unreadable = run_plan(self.plan, self.store, executor, on_tile, cancelled)
-            self.__dict__["_arrays"] = self._collected()
-        return self
+            read = [self.store.read(tile) for tile in self.plan.tiles]
+            whole = [result for result in read if result is not None]
+            if len(whole) + len(self.unreadable) == len(read):
+                self.__dict__["_arrays"] = self._collected(whole)
+                return self
+            # A damaged file looked finished until it was read: reading removed it, so go again.
+        raise CannotWrite(
+            f"Tiles in {self.store.folder} cannot be read back; check the disk and its "
+            f"permissions, or point NAPARI_PAST_CACHE to another folder."
+        )
 
     @property
     def found(self) -> FoundCells:
@@ -74,10 +85,15 @@ class Cells:
 
     @cached_property
     def ids(self) -> list[str]:
-        """One UUID for each cell, from the slide's fingerprint and the cell's place to 0.01 µm."""
+        """One for each cell: its own where it was brought with one, else a UUID from the slide's
+        fingerprint and the cell's place to 0.01 µm."""
+        detector = self.plan.detector
+        if isinstance(detector, GivenCells) and detector.cells.ids:
+            return _ids_by_place(detector.cells, self.centers_um)
         slide = self.plan.key.fingerprint
         return [
-            str(uuid5(ID_NAMESPACE, f"{slide}:{x:.2f},{y:.2f}")) for x, y in self.centers_um.tolist()
+            str(uuid5(ID_NAMESPACE, f"{slide}:{x:.2f},{y:.2f}"))
+            for x, y in self.centers_um.tolist()
         ]
 
     @cached_property
@@ -95,7 +111,7 @@ class Cells:
         return resolve(gene, self.model.genes)
 
     def expression(self, genes: Sequence[str]) -> FloatArray:
-        """Predicted expression, float32 (n, g), of exact symbols, in ``model.card.expression_unit``."""
+        """Predicted expression, float32 (n, g), of exact symbols, in the card's unit."""
         return self.model.expression(self.embeddings, genes)
 
     def marker_values(self, name: str) -> FloatArray:
@@ -124,10 +140,8 @@ class Cells:
         return arrays
 
     def _collected(
-        self,
+        self, results: list[TileResult]
     ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]:
-        read = (self.store.read(tile) for tile in self.plan.tiles)
-        results: list[TileResult] = [r for r in read if r is not None]
         found = FoundCells.concatenate([r.cells for r in results])
         nothing = np.zeros((0, self.model.embed_dim), np.float16)
         embeddings = np.concatenate([r.embeddings for r in results] or [nothing])
@@ -139,6 +153,16 @@ class Cells:
         if not keep.all():
             found, embeddings, od = found.take(keep), embeddings[keep], od[keep]
         return found, embeddings, od
+
+
+def _ids_by_place(given: FoundCells, centers_um: npt.NDArray[np.float64]) -> list[str]:
+    """Names of given cells in the order of `centers_um`, which are some of theirs to the bit."""
+    names: dict[tuple[float, float], list[str]] = {}
+    for (x, y), name in zip(given.centers_um.tolist(), given.ids, strict=True):
+        names.setdefault((x, y), []).append(name)
+    # Cells in one place keep their order through every step, so the first comes first.
+    queues = {place: iter(ids) for place, ids in names.items()}
+    return [next(queues[x, y]) for x, y in centers_um.tolist()]
 
 
 def predict(
@@ -179,5 +203,11 @@ def predict(
     """
     loaded = model if isinstance(model, Model) else load_model(model, device)
     chosen = detector if cells is None else GivenCells(cells)
+    if cells is not None and not slide.bounds.contains(cells.centers_um).any():
+        raise RegionError(
+            f"None of the {len(cells)} given cells lies on {slide.name}, which is "
+            f"{slide.size_um[0]:.0f} x {slide.size_um[1]:.0f} µm; give centres in µm from its "
+            f"corner."
+        )
     plan = make_plan(slide, loaded, chosen, region, regions, device)
     return Cells(plan, loaded, store or Store(plan.key))

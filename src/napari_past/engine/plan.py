@@ -9,7 +9,13 @@ from dataclasses import asdict, dataclass, replace
 
 import shapely
 
-from napari_past.cells import DEFAULT_DETECTOR, Detector, area_within, get_detector, tiles_over
+from napari_past.cells import (
+    DEFAULT_DETECTOR,
+    Detector,
+    area_within,
+    get_detector,
+    tiles_to_search,
+)
 from napari_past.errors import RegionError
 from napari_past.model import DEFAULT_MODEL, Model, load_model, model_path
 from napari_past.slide import Slide
@@ -96,12 +102,11 @@ def make_plan(
     path = loaded.path if isinstance(model, Model) else str(model_path(model).resolve())
     chosen = get_detector(detector) if isinstance(detector, str) else detector
     area_within(slide, region)  # a mistake is told before the slide is read
-    mask = slide.tissue_mask()
     size_um = TILE_PX * loaded.card.encoder.mpp
     fitted = chosen.fitted(slide)
     key = StoreKey(
         slide.fingerprint,
-        str(slide.ref.series),
+        repr(slide.ref.series),
         slide_mpp,
         loaded.sha256,
         loaded.card.encoder.mpp,
@@ -114,7 +119,7 @@ def make_plan(
         model=ModelRef(path, loaded.sha256, loaded.device),
         detector=fitted,
         key=key,
-        tiles=tuple(t for t in tiles_over(slide.bounds, size_um) if mask.covers(t.rect)),
+        tiles=tiles_to_search(slide, slide.bounds, size_um, fitted),
         area=slide.bounds,
     )
     return part_of(whole, slide, region, regions)
@@ -134,8 +139,8 @@ def part_of(
     wanted = tuple(r for r in regions if not r.ignored)
     if wanted and not any(r.bounds.intersects(area) for r in wanted):
         raise RegionError(
-            f"None of the {len(wanted)} regions touches {slide.name}; check that they were drawn on "
-            f"this slide and in its pixels."
+            f"None of the {len(wanted)} regions touches {slide.name}; check that they were drawn "
+            f"on this slide and in its pixels."
         )
     tiles = tuple(
         tile

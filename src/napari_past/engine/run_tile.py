@@ -7,12 +7,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from napari_past.cells import Detector, cells_in, hematoxylin_od, read_block
+from napari_past.cells import Detector, GivenCells, cells_in, hematoxylin_od, read_block
 from napari_past.engine.plan import ModelRef
 from napari_past.errors import BadModel, DamagedSlide
 from napari_past.model import Model, load_model
 from napari_past.slide import Slide, open_slide
-from napari_past.types import FoundCells, PixelGrid, Rgb, SlideRef, StainProfile, TileResult, TileSpec
+from napari_past.types import (
+    FoundCells,
+    PixelGrid,
+    Rgb,
+    SlideRef,
+    StainProfile,
+    TileResult,
+    TileSpec,
+)
 
 
 def run_tile(
@@ -42,7 +50,8 @@ def _analysed(slide: Slide, tile: TileSpec, model: Model, detector: Detector) ->
     rgb, grid = read_block(slide, tile.rect, encoder.mpp, encoder.halo_px)
     same_grid = math.isclose(detector.mpp, encoder.mpp)
     enough = encoder.halo_px * encoder.mpp >= detector.halo_um
-    cells = cells_in(slide, tile.rect, detector, (rgb, grid) if same_grid and enough else None)
+    shared = (same_grid and enough) or isinstance(detector, GivenCells)
+    cells = cells_in(slide, tile.rect, detector, (rgb, grid) if shared else None)
     embeddings = model.encode_tile(rgb, grid, cells.centers_um)
     stains = getattr(detector, "stains", None)
     return TileResult(tile, cells, embeddings, _nuclear_od(rgb, grid, cells, stains))
@@ -54,14 +63,14 @@ def _nuclear_od(
     """Mean haematoxylin optical density in the 3 x 3 pixels at each centre, float32 (n,)."""
     if stains is None or len(cells) == 0:
         return np.full(len(cells), np.nan, np.float32)
-    od = hematoxylin_od(rgb, stains)
     y, x = np.round(grid.to_px(cells.centers_um)).astype(int).T
+    height_px, width_px = rgb.shape[:2]
     near = [
-        od[np.clip(y + dy, 0, od.shape[0] - 1), np.clip(x + dx, 0, od.shape[1] - 1)]
+        rgb[np.clip(y + dy, 0, height_px - 1), np.clip(x + dx, 0, width_px - 1)]
         for dy in (-1, 0, 1)
         for dx in (-1, 0, 1)
     ]
-    return np.asarray(np.mean(near, axis=0), np.float32)
+    return np.asarray(hematoxylin_od(np.stack(near), stains).mean(axis=0), np.float32)
 
 
 @lru_cache(maxsize=2)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_past.engine.cells import Cells
-from napari_past.errors import MissingCutoffs
+from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
 from napari_past.model import Model
 from napari_past.stain import ScoreTable, score_table
@@ -57,7 +57,13 @@ def chosen_cutoffs(
     if isinstance(cutoffs, Cutoffs):
         return cutoffs
     if cutoffs is not None:
-        return Cutoffs(*cutoffs, source="given")
+        try:
+            return Cutoffs(*(float(c) for c in cutoffs), source="given")
+        except (TypeError, ValueError) as exc:
+            raise PastError(
+                f"Cut-offs are three ascending numbers in the unit of the expression, but got "
+                f"{cutoffs!r}."
+            ) from exc
     known = [model.cutoffs(symbol) for symbol in resolved.symbols]
     found = [c for c in known if c is not None]
     if len(found) < len(known):

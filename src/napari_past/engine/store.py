@@ -3,8 +3,8 @@
     <cache>/cells-v1/<key digest>/key.json            what the results depend on
     <cache>/cells-v1/<key digest>/<column>_<row>.tile safetensors: centres, outlines, embeddings …
 
-A tile is written beside its place and renamed, so that a file that is there is whole. Viewer, command
-line and several runs may share a folder: equal keys give equal tiles.
+A tile is written beside its place and renamed, so that a file that is there is whole. Viewer,
+command line and several runs may share a folder: equal keys give equal tiles.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,8 +42,9 @@ class Store:
         self.key = key
         self.folder = (root or cache_folder()) / f"cells-v{STORE_SCHEMA}" / key.digest
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(self.folder / "key.json", json.dumps(asdict(key), sort_keys=True).encode())
+            if not (self.folder / "key.json").is_file():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _replace(self.folder / "key.json", json.dumps(asdict(key), sort_keys=True).encode())
         except OSError as exc:
             raise _cannot_write(self.folder, exc) from exc
 
@@ -50,7 +53,7 @@ class Store:
         return self._path(tile).is_file()
 
     def write(self, result: TileResult) -> None:
-        """Keep a finished tile, whole or not at all. Unreadable ones are not kept, to be tried again.
+        """Keep a finished tile, whole or not at all; an unreadable one is left to be tried again.
 
         Raises
         ------
@@ -76,17 +79,18 @@ class Store:
             raise _cannot_write(self.folder, exc) from exc
 
     def read(self, tile: TileSpec) -> TileResult | None:
-        """A finished tile, or None where there is none; a damaged file counts as none."""
+        """A finished tile, or None where there is none; a damaged file counts as none and goes."""
         try:
             t = load_file(self._path(tile))
             cells = FoundCells(
                 t["centers_um"], Outlines(t["vertices_um"], t["offsets"]), t["areas_um2"]
             )
             return TileResult(tile, cells, t["embeddings"], t["hematoxylin_od"])
-        except FileNotFoundError:
+        except OSError:  # absent, or out of reach for now: no reason to delete it
             return None
-        except (SafetensorError, KeyError, ValueError, OSError):
-            self._path(tile).unlink(missing_ok=True)
+        except (SafetensorError, KeyError, ValueError, TypeError, IndexError):
+            with suppress(OSError):
+                self._path(tile).unlink()
             return None
 
     def _path(self, tile: TileSpec) -> Path:
@@ -94,12 +98,17 @@ class Store:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            # Else a power cut may keep the new name and lose what it names.
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:
@@ -109,6 +118,6 @@ def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:
             f"NAPARI_PAST_CACHE elsewhere, and run again: finished tiles are kept."
         )
     return CannotWrite(
-        f"The cache {folder} cannot be written ({exc.strerror}); point NAPARI_PAST_CACHE to a folder "
-        f"that can."
+        f"The cache {folder} cannot be written ({exc.strerror}); point NAPARI_PAST_CACHE to a "
+        f"folder that can."
     )

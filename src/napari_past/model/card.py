@@ -14,8 +14,14 @@ CARD_SCHEMA = 1
 Rgb01 = tuple[float, float, float]
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+PearsonR = Annotated[float, Field(ge=-1, le=1)]
+
+
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class TowerCard(_Strict):
@@ -23,7 +29,7 @@ class TowerCard(_Strict):
 
     backbone: str
     """timm name; built without pretrained weights, those of the model file are loaded."""
-    stages: tuple[int, ...]
+    stages: Annotated[tuple[int, ...], Field(min_length=1)]
     """``out_indices`` whose features are concatenated."""
     embed_dim: Annotated[int, Field(gt=0, le=4096)]
 
@@ -36,7 +42,7 @@ class EncoderCard(_Strict):
     mpp: Annotated[float, Field(gt=0.02, lt=20)]
     """µm/px that the tower reads."""
     stride_px: Annotated[int, Field(gt=0, le=16)]
-    """The dense grid is anchored to multiples of this; 1 for crop encoders."""
+    """The dense grid is anchored to multiples of this, a power of two; 1 for crop encoders."""
     halo_px: Annotated[int, Field(ge=0)]
     """At least the receptive field's radius (dense) or half a crop (crop)."""
     crop_px: Annotated[int, Field(gt=0)]
@@ -44,6 +50,26 @@ class EncoderCard(_Strict):
     mean: Rgb01
     std: Rgb01
     tower: TowerCard
+
+    @pydantic.model_validator(mode="after")
+    def _agree(self) -> EncoderCard:
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive, but is {self.std}")
+        if self.mode == "dense":
+            if self.stride_px & (self.stride_px - 1):
+                raise ValueError(f"stride_px must be a power of two, but is {self.stride_px}")
+            if self.halo_px % self.stride_px:
+                raise ValueError(
+                    f"halo_px {self.halo_px} is no multiple of stride_px {self.stride_px}"
+                )
+        else:
+            if self.stride_px != 1:
+                raise ValueError(f"stride_px of a crop encoder is 1, but is {self.stride_px}")
+            if 2 * self.halo_px < self.crop_px:
+                raise ValueError(
+                    f"halo_px {self.halo_px} is less than half of crop_px {self.crop_px}"
+                )
+        return self
 
 
 class Evidence(_Strict):
@@ -57,9 +83,9 @@ class Evidence(_Strict):
     sections: tuple[str, ...]
     resolution: str
     """Of the measurement that predictions were held against, as "100 µm spots"."""
-    r: dict[str, tuple[float | None, ...]]
+    r: dict[str, tuple[PearsonR | None, ...]]
     """Gene → Pearson r on each held-out section, in the order of `sections`."""
-    detected: dict[str, float]
+    detected: dict[str, Share]
     """Gene → share of training spots (or cells) in which it was seen."""
 
 
@@ -81,28 +107,37 @@ class Card(_Strict):
     """Content hashes of the images that it was trained on."""
     recipe: str
     expression_unit: str
-    genes: tuple[str, ...]
+    genes: Annotated[tuple[str, ...], Field(min_length=1)]
     """HGNC symbols, in the order of the read-out's rows."""
     encoder: EncoderCard
     evidence: Evidence
-    min_detected: float
+    min_detected: Share
     """A gene seen in a smaller share of the training spots counts as not learnable."""
     cutoffs: dict[str, tuple[float, float, float]]
     """Gene → ascending cut-offs for 1+, 2+, 3+, in the expression's unit."""
     cutoffs_source: str
-    unlike_training_limit: float
+    unlike_training_limit: Annotated[float, Field(gt=0)]
     """Squared distance from the training cells (see `Model.unlike_training`) that flags a cell."""
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Card:
         if len(set(self.genes)) != len(self.genes):
             raise ValueError("genes: a symbol is listed twice")
-        for name in ("r", "detected"):
-            unknown = set(getattr(self.evidence, name)) - set(self.genes)
+        evidence = self.evidence
+        for name, table in (
+            ("evidence.r", evidence.r), ("evidence.detected", evidence.detected),
+            ("cutoffs", self.cutoffs),
+        ):  # fmt: skip
+            unknown = set(table) - set(self.genes)
             if unknown:
-                raise ValueError(f"evidence.{name}: {sorted(unknown)[0]} is not among the genes")
-        for gene, values in self.evidence.r.items():
-            if len(values) != len(self.evidence.sections):
+                raise ValueError(f"{name}: {sorted(unknown)[0]} is not among the genes")
+        untold = set(self.genes) - set(evidence.detected)
+        if untold:
+            raise ValueError(f"evidence.detected: {sorted(untold)[0]} is missing")
+        if evidence.unseen_patients > evidence.patients:
+            raise ValueError("evidence: more patients are unseen than there are")
+        for gene, values in evidence.r.items():
+            if len(values) != len(evidence.sections):
                 raise ValueError(f"evidence.r: {gene} has {len(values)} values, one per section")
         for gene, (a, b, c) in self.cutoffs.items():
             if not a < b < c:
@@ -119,7 +154,7 @@ def parse_card(text: str, where: str) -> Card:
         With the first difference from what a card must hold.
     """
     try:
-        return Card.model_validate_json(text)
+        return Card.model_validate_json(text, strict=True)
     except pydantic.ValidationError as exc:
         first = exc.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "card"

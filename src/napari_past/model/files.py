@@ -48,22 +48,30 @@ def read_model_file(path: Path) -> tuple[Card, Tensors, str]:
             f"{path.name} cannot be read as a model ({exc}); a model is a .safetensors file with "
             f"its card inside: check the download, or choose another file."
         ) from exc
-    digest = hashlib.sha256(weights.read_bytes())
+    with weights.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256")
     card_file = path / FOLDER_CARD
     if path.is_dir() and card_file.is_file():
-        text = card_file.read_text(encoding="utf-8")
+        try:
+            text = card_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BadModel(
+                f"{FOLDER_CARD} of {path.name} cannot be read as text ({exc}); get it again."
+            ) from exc
         digest.update(text.encode())
     elif CARD_KEY in metadata:
         text = metadata[CARD_KEY]
     else:
         raise BadModel(
-            f"{path.name} has no card, so its genes, µm/px and evidence are unknown; ask its author "
-            f"for a model file exported by past-train."
+            f"{path.name} has no card, so its genes, µm/px and evidence are unknown; ask its "
+            f"author for a model file exported by past-train."
         )
     return parse_card(text, path.name), tensors, digest.hexdigest()
 
 
-def write_model_file(path: Path, card: Card, tensors: Mapping[str, npt.NDArray[np.generic]]) -> Path:
+def write_model_file(
+    path: Path, card: Card, tensors: Mapping[str, npt.NDArray[np.generic]]
+) -> Path:
     """Write card and tensors as one file, whole or not at all; returns `path`."""
     text = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
     temporary = path.with_name(path.name + ".part")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import torch
 
 ENCODE_BATCH = 64
+TOWER = "tower."
+"""Names of the tower's tensors in a model file begin with it."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +53,7 @@ class Model:
         self.sha256 = sha256
         self.device = device
         self._tensors = tensors
-        d, g = card.encoder.tower.embed_dim, len(card.genes)
-        expected = {
-            "readout.weight": (g, d),
-            "readout.bias": (g,),
-            "statistics.mean": (d,),
-            "statistics.whitening": (d, tensors.get("statistics.whitening", np.zeros((d, 1))).shape[-1]),
-        }
-        for key, shape in expected.items():
-            if key not in tensors:
-                raise BadModel(f"Model {card.name} lacks the tensor {key}; get the file again.")
-            if tensors[key].shape != shape:
-                raise BadModel(
-                    f"Tensor {key} of model {card.name} has shape {tensors[key].shape} but its card "
-                    f"asks for {shape}; get the file again."
-                )
+        _check_tensors(card, tensors)
         self._rows = {gene: i for i, gene in enumerate(card.genes)}
 
     @property
@@ -97,19 +86,22 @@ class Model:
                 f"`napari-past models card {self.name}` lists its {len(self.genes)} genes."
             )
         rows = [self._rows[g] for g in genes]
-        weight = self._tensors["readout.weight"][rows].astype(np.float32)
-        bias = self._tensors["readout.bias"][rows].astype(np.float32)
+        weight = self._float32("readout.weight")[rows]
+        bias = self._float32("readout.bias")[rows]
         return np.asarray(embeddings, dtype=np.float32) @ weight.T + bias
 
     def unlike_training(self, embeddings: npt.NDArray[np.floating]) -> FloatArray:
-        """How far each cell lies from the training cells, float32 (n,), in units of the card's limit.
+        """How far each cell lies from the training cells, float32 (n,); above 1 is flagged.
 
         Squared Mahalanobis distance in the leading principal components of the training embeddings
-        (Lee et al. 2018, NeurIPS 31), divided by ``card.unlike_training_limit``: above 1 is flagged.
+        (Lee et al. 2018, NeurIPS 31), divided by ``card.unlike_training_limit``.
         """
-        centred = np.asarray(embeddings, np.float32) - self._tensors["statistics.mean"]
-        white = centred @ self._tensors["statistics.whitening"].astype(np.float32)
+        centred = np.asarray(embeddings, np.float32) - self._float32("statistics.mean")
+        white = centred @ self._float32("statistics.whitening")
         return np.asarray((white**2).sum(axis=1) / self.card.unlike_training_limit, np.float32)
+
+    def _float32(self, key: str) -> npt.NDArray[np.float32]:
+        return np.asarray(self._tensors[key], np.float32)
 
     def reliability(self, gene: str) -> Reliability:
         """Evidence for one gene of the model."""
@@ -120,7 +112,8 @@ class Model:
         measured = [v for v in evidence.r.get(gene, ()) if v is not None]
         r = float(np.mean(measured)) if measured else None
         grey = evidence.unseen_patients == 0
-        patients = "same patient" if grey else f"{evidence.unseen_patients} unseen patients"
+        unseen = evidence.unseen_patients
+        patients = "same patient" if grey else f"{unseen} unseen patient{'s' if unseen > 1 else ''}"
         if not learnable:
             label = (
                 f"not learnable · seen in {100 * evidence.detected.get(gene, 0.0):.1f} % "
@@ -130,7 +123,8 @@ class Model:
             label = f"{patients} · {evidence.resolution} · r not measured"
         else:
             points = ", ".join(f"{v:.2f}" for v in measured)
-            label = f"{patients} · {evidence.resolution} · r {r:.2f} ({points})"
+            sections = f"{len(measured)} section{'s' if len(measured) > 1 else ''}"
+            label = f"{patients} · {evidence.resolution} · r {r:.2f} ({sections}: {points})"
         return Reliability(gene, learnable, grey, r, label)
 
     def cutoffs(self, gene: str) -> Cutoffs | None:
@@ -145,21 +139,49 @@ class Model:
     ) -> npt.NDArray[np.float16]:
         """Embeddings of cells in a block of pixels, float16 (n, d).
 
+        A dense card's tower sees the block once and is sampled at the centres; a crop card's sees a
+        crop of ``crop_px`` around each, cut on whole pixels, as `encode_image` would.
+
         `grid` must have the card's µm/px and lie on a multiple of the card's stride, and every
         centre must be at least ``halo_px`` from the block's edge.
         """
-        import torch
+        return self.tile_features(rgb, grid, centers_um).astype(np.float16)
 
+    def tile_features(
+        self, rgb: Rgb, grid: PixelGrid, centers_um: FloatArray
+    ) -> npt.NDArray[np.float32]:
+        """`encode_tile` before it is rounded for the store, float32 (n, d)."""
         encoder = self.card.encoder
         origin_px = np.array([grid.y0_um, grid.x0_um]) / grid.mpp
         on_grid = np.abs(origin_px / encoder.stride_px - np.round(origin_px / encoder.stride_px))
-        assert abs(grid.mpp / encoder.mpp - 1) < 1e-6 and on_grid.max() < 1e-6, "off the global grid"
+        assert abs(grid.mpp / encoder.mpp - 1) < 1e-6, "not the encoder's µm/px"
+        assert on_grid.max() < 1e-6, "off the global grid"
         if len(centers_um) == 0:
-            return np.zeros((0, self.embed_dim), np.float16)
+            return np.zeros((0, self.embed_dim), np.float32)
         yx_px = grid.to_px(centers_um)
-        where = np.concatenate([np.zeros((len(yx_px), 1)), yx_px], axis=1).astype(np.float32)
+        if encoder.mode == "crop":
+            return self._encode_crops(rgb, yx_px)
         with _out_of_memory_told():
-            return self._encode(rgb[None], torch.from_numpy(where)).astype(np.float16)
+            return self._encode(rgb[None], np.column_stack([np.zeros(len(yx_px)), yx_px]))
+
+    def _encode_crops(self, rgb: Rgb, yx_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        side = self.card.encoder.crop_px
+        # Tiles agree on a centre but for its last bits; at half a pixel those would move the crop.
+        corners = np.floor(np.round(yx_px - (side - 1) / 2, 6) + 0.5).astype(int)
+        assert corners.min() >= 0, "beyond the halo"
+        assert (corners + side <= rgb.shape[:2]).all(), "beyond the halo"
+        parts = [
+            self._encode_centres(np.stack([rgb[y : y + side, x : x + side] for y, x in batch]))
+            for batch in np.split(corners, range(ENCODE_BATCH, len(corners), ENCODE_BATCH))
+        ]
+        return np.concatenate(parts)
+
+    def _encode_centres(self, crops: Rgb) -> npt.NDArray[np.float32]:
+        """One batch of crops, sampled at their centres."""
+        n, height, width = crops.shape[:3]
+        centre = np.full((n, 2), [(height - 1) / 2, (width - 1) / 2])
+        with _out_of_memory_told():
+            return self._encode(crops, np.column_stack([np.arange(n), centre]))
 
     def encode_image(self, crops: Rgb) -> npt.NDArray[np.float32]:
         """Embeddings of the cells at the centres of crops.
@@ -173,28 +195,29 @@ class Model:
         Returns
         -------
         (n, d) float32, L2-normalised.
-        """
-        import torch
 
+        Raises
+        ------
+        PastError
+            The crops have another shape or type.
+        """
         crops = np.asarray(crops)
-        if crops.ndim != 4 or crops.shape[-1] != 3 or crops.dtype != np.uint8:
+        if (
+            crops.ndim != 4
+            or crops.shape[-1] != 3
+            or crops.dtype != np.uint8
+            or 0 in crops.shape[1:]
+        ):
             raise PastError(
                 f"encode_image wants crops of uint8 (n, height, width, 3), but got {crops.dtype} "
                 f"{crops.shape}; convert them to 8-bit RGB."
             )
-        height, width = crops.shape[1:3]
-        parts = [np.zeros((0, self.embed_dim), np.float32)]
-        for start in range(0, len(crops), ENCODE_BATCH):
-            batch = crops[start : start + ENCODE_BATCH]
-            where = np.zeros((len(batch), 3), np.float32)
-            where[:, 0] = np.arange(len(batch))
-            where[:, 1:] = (height - 1) / 2, (width - 1) / 2
-            with _out_of_memory_told():
-                parts.append(self._encode(batch, torch.from_numpy(where)))
-        vectors = np.concatenate(parts)
+        starts = range(0, len(crops), ENCODE_BATCH)
+        parts = [self._encode_centres(crops[start : start + ENCODE_BATCH]) for start in starts]
+        vectors = np.concatenate([np.zeros((0, self.embed_dim), np.float32), *parts])
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12))
 
-    def _encode(self, images: Rgb, where: torch.Tensor) -> npt.NDArray[np.float32]:
+    def _encode(self, images: Rgb, where_N3: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         import torch
 
         device = next(self._tower.parameters()).device
@@ -205,7 +228,7 @@ class Model:
             mean = torch.tensor(encoder.mean, device=device).view(1, 3, 1, 1) * 255
             std = torch.tensor(encoder.std, device=device).view(1, 3, 1, 1) * 255
             x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-            result = self._tower(x, where.to(device))
+            result = self._tower(x, torch.from_numpy(where_N3).to(device))
         return np.asarray(result.float().cpu().numpy())
 
     @cached_property
@@ -214,28 +237,82 @@ class Model:
 
         from napari_past.model.tower import DenseTower
 
-        tower = DenseTower(self.card.encoder.tower)
-        prefix = "tower."
+        encoder = self.card.encoder
+        try:
+            tower = DenseTower(encoder.tower)
+        except (RuntimeError, ValueError, IndexError, AssertionError, TypeError) as exc:
+            raise BadModel(
+                f"Model {self.name} asks for the backbone {encoder.tower.backbone!r} with stages "
+                f"{encoder.tower.stages}, which timm {version('timm')} does not have ({exc}); "
+                f"update timm or choose another model."
+            ) from exc
+        if encoder.mode == "dense" and any(encoder.stride_px % s for s in tower.strides):
+            raise BadModel(
+                f"The tower of model {self.name} has strides {tower.strides} but its card says "
+                f"{encoder.stride_px}; get the file again."
+            )
         state = {
-            key.removeprefix(prefix): torch.from_numpy(np.array(value))
+            key.removeprefix(TOWER): torch.from_numpy(np.array(value))
             for key, value in self._tensors.items()
-            if key.startswith(prefix)
+            if key.startswith(TOWER)
         }
-        missing, unexpected = tower.load_state_dict(state, strict=False)
+        try:
+            missing, unexpected = tower.load_state_dict(state, strict=False)
+        except RuntimeError as exc:
+            first = str(exc).partition("\n")[2].strip().partition("\n")[0] or str(exc)
+            raise BadModel(
+                f"The tower of model {self.name} does not fit its card ({first.rstrip('. ')}); get "
+                f"the file again."
+            ) from exc
         if missing or unexpected:
             first = (missing or unexpected)[0]
-            word = "lacks" if missing else "has the unexpected"
-            raise BadModel(f"Model {self.name} {word} tensor {prefix}{first}; get the file again.")
+            word = "lacks the" if missing else "has the unexpected"
+            raise BadModel(f"Model {self.name} {word} tensor {TOWER}{first}; get the file again.")
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda" and not torch.cuda.is_available():
             raise PastError("No CUDA GPU was found; use --device cpu (or auto).")
-        tower = tower.to(device=device, memory_format=torch.channels_last)
-        return tower.eval()
+        return tower.to(device).to(memory_format=torch.channels_last).eval()
 
 
-class _out_of_memory_told:  # noqa: N801 - reads as a statement
+def _check_tensors(card: Card, tensors: Tensors) -> None:
+    """Raise `BadModel` for the first tensor that is not as the card has it.
+
+    The tower's shapes are known to torch alone and checked when it is built.
+    """
+    d, g = card.encoder.tower.embed_dim, len(card.genes)
+    expected: dict[str, tuple[int | None, ...]] = {
+        "readout.weight": (g, d),
+        "readout.bias": (g,),
+        "statistics.mean": (d,),
+        "statistics.whitening": (d, None),
+    }
+    for key, wanted in expected.items():
+        if key not in tensors:
+            raise BadModel(f"Model {card.name} lacks the tensor {key}; get the file again.")
+        shape = tensors[key].shape
+        fits = [w in (None, s) for w, s in zip(wanted, shape, strict=False)]
+        if len(shape) != len(wanted) or not all(fits):
+            text = " x ".join("any" if w is None else str(w) for w in wanted)
+            raise BadModel(
+                f"Tensor {key} of model {card.name} has shape {shape} but its card asks for "
+                f"{text}; get the file again."
+            )
+    for key, values in tensors.items():
+        if key not in expected and not key.startswith(TOWER):
+            raise BadModel(
+                f"Model {card.name} has the unexpected tensor {key}; get the file again."
+            )
+        floating = np.issubdtype(values.dtype, np.floating)
+        if (key in expected and not floating) or (floating and not np.isfinite(values).all()):
+            raise BadModel(
+                f"Tensor {key} of model {card.name} does not hold finite floating-point numbers; "
+                f"get the file again."
+            )
+
+
+class _out_of_memory_told:
     """Turns torch's out-of-memory errors into our sentence."""
 
     def __enter__(self) -> None:
@@ -246,7 +323,9 @@ class _out_of_memory_told:  # noqa: N801 - reads as a statement
             return
         import torch
 
-        if isinstance(exc, torch.cuda.OutOfMemoryError | MemoryError):
+        # Without memory on the CPU torch raises no class of its own.
+        on_cpu = isinstance(exc, RuntimeError) and "allocate memory" in str(exc)
+        if on_cpu or isinstance(exc, torch.cuda.OutOfMemoryError | MemoryError):
             raise WorkerFailed(
                 "There was not enough memory to encode a tile; close other programs, or run on the "
                 "CPU with --device cpu. Finished tiles are kept."

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from napari_past.errors import UnknownModel
-from napari_past.model.files import read_model_file
+from napari_past.model.files import FOLDER_CARD, FOLDER_WEIGHTS, read_model_file
 from napari_past.model.model import Model
 
 DEFAULT_MODEL = "past-mini"
@@ -17,8 +17,13 @@ DEFAULT_MODEL = "past-mini"
 def bundled_models() -> tuple[str, ...]:
     """Names of the models that ship with the package, sorted."""
     folder = resources.files("napari_past") / "data" / "models"
-    return tuple(sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir()
-                        if f.name.endswith(".safetensors")))
+    return tuple(
+        sorted(
+            f.name.removesuffix(".safetensors")
+            for f in folder.iterdir()
+            if f.name.endswith(".safetensors")
+        )
+    )
 
 
 def model_path(name_or_path: str | os.PathLike[str]) -> Path:
@@ -36,8 +41,8 @@ def model_path(name_or_path: str | os.PathLike[str]) -> Path:
     if path.exists():
         return path
     raise UnknownModel(
-        f"There is no model {text!r}: give one of {', '.join(bundled_models()) or '(none bundled)'} "
-        f"or the path of a model file."
+        f"There is no model {text!r}: give one of {', '.join(bundled_models()) or '(none)'} or "
+        f"the path of a model file."
     )
 
 
@@ -56,11 +61,12 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL, device: str
     UnknownModel, BadModel
     """
     path = model_path(name_or_path)
-    stat = (path / "weights.safetensors" if path.is_dir() else path)
-    stamp = stat.stat().st_mtime_ns if stat.exists() else 0
-    return _loaded(str(path.resolve()), stamp, device)
+    parts = [path / FOLDER_CARD, path / FOLDER_WEIGHTS] if path.is_dir() else [path]
+    stamps = tuple((s.st_mtime_ns, s.st_size) for s in (p.stat() for p in parts if p.exists()))
+    return _loaded(str(path.resolve()), stamps, device)
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: str, stamp: int, device: str) -> Model:
+def _loaded(path: str, stamps: tuple[tuple[int, int], ...], device: str) -> Model:
+    """Kept until a file of the model changes, as `stamps` (mtime, bytes) tell."""
     return Model(*read_model_file(Path(path)), path=path, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -9,7 +10,6 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_past.engine import Cells, Progress
-from napari_past.errors import Cancelled
 
 
 class Job(QObject):
@@ -24,16 +24,18 @@ class Job(QObject):
     found = Signal(object)
     """`Cells` finished so far, or at the end."""
     ended = Signal(object)
-    """The exception that ended it, a `Cancelled` among them; None after success."""
+    """The exception that ended it; None after success."""
 
-    def __init__(self, work: Callable[[Job], None]) -> None:
+    def __init__(self, work: Callable[[Job], object]) -> None:
         super().__init__()
+        self.result: object = None
+        """What the work returned; set when `ended` tells of no exception."""
         self._work = work
         self._cancelled = threading.Event()
 
     def start(self) -> None:
         """Begin in another thread."""
-        create_worker(self._run)
+        create_worker(self._run, _start_thread=True)
 
     def cancel(self) -> None:
         """End at the next tile."""
@@ -53,9 +55,9 @@ class Job(QObject):
     def _run(self) -> None:
         outcome: BaseException | None = None
         try:
-            self._work(self)
-            if self.cancelled():
-                outcome = Cancelled("Cancelled.")
+            self.result = self._work(self)
         except Exception as exc:  # it is shown by the GUI thread
             outcome = exc
-        self.ended.emit(outcome)
+        # The window may have been closed meanwhile, and this object with it.
+        with contextlib.suppress(RuntimeError):
+            self.ended.emit(outcome)

@@ -93,7 +93,10 @@ def outline_layer(cells: Cells, classes: npt.NDArray[np.int8] | None) -> LayerDa
 
 def outline_colours() -> DirectLabelColormap:
     """QuPath's colours of the classes, a calm one for outlines without class."""
-    table: dict[int | None, tuple[float, ...]] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    table: dict[int | None, tuple[float, ...]] = {
+        None: (0.0, 0.0, 0.0, 0.0),
+        0: (0.0, 0.0, 0.0, 0.0),
+    }
     for label, rgb in enumerate(CLASS_COLOURS, start=1):
         table[label] = (*(c / 255 for c in rgb), 1.0)
     table[PLAIN] = PLAIN_COLOUR
@@ -128,5 +131,7 @@ def _level(drawing: OutlineDrawing, width_um: float, height_um: float, mpp: floa
         return drawing.block(y0, x0, (y1 - y0, x1 - x0), mpp)
 
     chunks = da.core.normalize_chunks((BLOCK_PX, BLOCK_PX), shape)
-    array: da.Array = da.map_blocks(drawn, chunks=chunks, dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
+    array: da.Array = da.map_blocks(
+        drawn, chunks=chunks, dtype=np.uint8, meta=np.empty((0, 0), np.uint8)
+    )
     return array

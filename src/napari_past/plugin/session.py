@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from napari_past.engine import Cells, Plan, Progress, Store, make_plan, part_of, run_plan
+from napari_past.engine.plan import StoreKey
 from napari_past.errors import RegionError
 from napari_past.model import Model
 from napari_past.slide import open_slide
@@ -21,8 +22,8 @@ SNAPSHOT_SHARE = 0.1
 class RememberedTiles(Store):
     """A store that keeps what it has read, so that a second field costs only its own tiles."""
 
-    def __init__(self, store: Store) -> None:
-        self.key, self.folder = store.key, store.folder
+    def __init__(self, key: StoreKey) -> None:
+        super().__init__(key)
         self._results: dict[TileSpec, TileResult] = {}
 
     def has(self, tile: TileSpec) -> bool:
@@ -55,7 +56,7 @@ class Session:
         self.slide = open_slide(ref.path, ref.mpp, ref.series)
         self.model = model
         self.whole: Plan = make_plan(self.slide, model)
-        self.store = RememberedTiles(Store(self.whole.key))
+        self.store = RememberedTiles(self.whole.key)
         self.unreadable: set[TileSpec] = set()
         self.analysed_tiles = 0
 

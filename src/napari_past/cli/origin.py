@@ -1,0 +1,95 @@
+"""Where the values of a table come from, as far as the table tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from anndata.io import read_elem
+
+from napari_past.errors import BadTable
+from napari_past.io.csv_table import csv_frame, csv_header, csv_provenance
+from napari_past.io.provenance import KEY, var_from_json
+from napari_past.model import Model, bundled_models, load_model
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a table says about the prediction that made it; empty for anybody else's table."""
+
+    model: str = ""
+    version: str = ""
+    sha256: str = ""
+    unit: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """Gene to the line that says how far to trust it."""
+    unlike_training: npt.NDArray[np.bool_] | None = None
+    """(n,), cells that look unlike those of the training."""
+
+    @property
+    def predicted(self) -> bool:
+        return bool(self.model)
+
+    def reliability(self, symbols: Sequence[str]) -> str:
+        """The evidence of genes, one line; empty where the table tells none."""
+        known = [(s, self.evidence[s]) for s in symbols if s in self.evidence]
+        return "; ".join(f"{symbol}: {line}" for symbol, line in known)
+
+    def bundled_model(self) -> Model | None:
+        """The very model that made the values, where it ships with the package."""
+        if self.model not in bundled_models():
+            return None
+        model = load_model(self.model)
+        same = model.sha256 == self.sha256 and model.card.expression_unit == self.unit
+        return model if same else None
+
+
+def read_origin(path: Path) -> Origin:
+    """The origin of a table that `read_marker_table` has read.
+
+    Raises
+    ------
+    BadTable
+    """
+    if path.suffix.lower() == ".h5ad":
+        return _of_h5ad(path)
+    told: Mapping[str, object] = csv_provenance(path)
+    if not told:
+        return Origin()
+    flags = None
+    if "unlike_training" in csv_header(path):
+        flags = csv_frame(path, columns=["unlike_training"])["unlike_training"]
+    return _origin(told, var_from_json(csv_provenance(path)), flags)
+
+
+def _of_h5ad(path: Path) -> Origin:
+    try:
+        with h5py.File(path, "r") as file:
+            if f"uns/{KEY}" not in file:
+                return Origin()
+            flagged = "obs/unlike_training" in file
+            flags = read_elem(file["obs/unlike_training"]) if flagged else None
+            return _origin(read_elem(file[f"uns/{KEY}"]), read_elem(file["var"]), flags)
+    except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
+        raise BadTable(f"{path.name} is damaged ({exc}); write it again.") from exc
+
+
+def _origin(told: Mapping[str, object], var: pd.DataFrame, flags: object) -> Origin:
+    model = told.get("model")
+    if not isinstance(model, Mapping) or not model.get("name"):
+        return Origin()
+    unlike = None if flags is None else np.asarray(flags)
+    evidence: Mapping[str, object] = dict(var.get("evidence", {}))
+    return Origin(
+        model=str(model["name"]),
+        version=str(model.get("version", "")),
+        sha256=str(model.get("sha256", "")),
+        unit=str(model.get("expression_unit", "")),
+        evidence={str(g): str(e) for g, e in evidence.items()},
+        unlike_training=unlike if unlike is not None and unlike.dtype == bool else None,
+    )

@@ -1,0 +1,186 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from napari_past import __version__
+from napari_past.types import RESEARCH_USE, Cutoffs, Rect
+
+DEFAULT_MODEL, DEFAULT_DETECTOR = "past-mini", "stain-log"
+FORMATS = ("h5ad", "csv", "geojson")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Tells a mistake in one line, as every other mistake is told."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"napari-past: {message}; see `{self.prog} --help`.\n")
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of `napari-past`; ``options.command`` names the module that does the work."""
+    root = OneLineParser(
+        prog="napari-past",
+        description="Virtual staining of H&E slides: single-cell gene expression, predicted.",
+        epilog=RESEARCH_USE,
+        allow_abbrev=False,
+    )
+    root.add_argument("--version", action="version", version=f"napari-past {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = _command(commands, "demo", "do the whole job on a drawn sample, or on a slide")
+    demo.add_argument("slide", nargs="?", type=Path, metavar="SLIDE")
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), metavar="FOLDER")
+    _mpp_option(demo)
+
+    view = _command(commands, "view", "open a slide in napari with the virtual staining widget")
+    view.add_argument("slide", type=Path, metavar="SLIDE")
+    _slide_options(view)
+
+    info = _command(commands, "info", "levels, size, µm/px, vendor, and what is missing")
+    info.add_argument("slide", type=Path, metavar="SLIDE")
+    info.add_argument("--json", action="store_true", help="for programs")
+    _slide_options(info)
+
+    _add_run(commands)
+    _add_score(commands)
+
+    models = _command(commands, "models", "list the models, or show what one says about itself")
+    actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _command(actions, "list", "the models that are installed")
+    card = _command(actions, "card", "training data, evidence and licence of a model")
+    card.add_argument("model", metavar="NAME", help="a model's name or path")
+    card.add_argument("--json", action="store_true", help="the whole card, for programs")
+    return root
+
+
+def _add_run(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    run = _command(commands, "run", "find the cells of slides and predict their expression")
+    run.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
+    run.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help=f"a file ({', '.join('.' + f for f in FORMATS)}), or a folder: for several slides, or "
+        "where the name has no suffix",
+    )
+    run.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
+    run.add_argument("--detector", default=DEFAULT_DETECTOR, metavar="NAME")
+    run.add_argument(
+        "--genes",
+        type=gene_names,
+        metavar="A,B,…|all",
+        help="genes or markers; without it, the panel markers that the model has",
+    )
+    run.add_argument("--region", type=rectangle, metavar="X,Y,W,H", help="in µm")
+    run.add_argument(
+        "--rois",
+        type=Path,
+        metavar="FILE.geojson",
+        help="QuPath annotations; only cells in those that are not Ignore* are kept",
+    )
+    _slide_options(run)
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument("--format", choices=FORMATS, help="where the suffix of --out does not tell")
+    run.add_argument("--no-cache", action="store_true", help="neither use nor keep finished tiles")
+    run.add_argument("--force", action="store_true", help="overwrite what is there")
+
+
+def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    score = _command(commands, "score", "counts of 0, 1+, 2+, 3+ and the pseudo-H-score by region")
+    score.add_argument(
+        "cells",
+        type=Path,
+        metavar="CELLS",
+        help='.h5ad with X[:, GENE] and obsm["spatial"] in µm, or .csv with x_um, y_um and GENE',
+    )
+    score.add_argument("--marker", required=True, metavar="GENE", help="a gene or marker")
+    score.add_argument(
+        "--cutoffs",
+        type=cutoffs,
+        metavar="A,B,C",
+        help="ascending, in the values' own unit; without it, those of the file or the model card",
+    )
+    score.add_argument("--rois", type=Path, metavar="FILE.geojson", help="QuPath annotations")
+    score.add_argument(
+        "--mpp", type=float, metavar="M", help="µm per level-0 pixel of the slide, for --rois"
+    )
+    score.add_argument("--out", type=Path, metavar="FILE.csv", help="the table as CSV")
+
+
+def _command(
+    commands: argparse._SubParsersAction[OneLineParser], name: str, summary: str
+) -> OneLineParser:
+    described = f"{summary[0].upper()}{summary[1:]}."
+    return commands.add_parser(
+        name, help=summary, description=described, epilog=RESEARCH_USE, allow_abbrev=False
+    )
+
+
+def _mpp_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mpp", type=float, metavar="M", help="µm per level-0 pixel; overrides the file's own"
+    )
+
+
+def _slide_options(parser: argparse.ArgumentParser) -> None:
+    _mpp_option(parser)
+    parser.add_argument(
+        "--series", type=series, metavar="N|NAME", help="which image of a file that holds several"
+    )
+
+
+def joined_negatives(arguments: Sequence[str]) -> list[str]:
+    """``--cutoffs -1,0,1`` as ``--cutoffs=-1,0,1``: argparse takes the former for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--cutoffs", "--region") and re.match(r"-[\d.]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def rectangle(text: str) -> Rect:
+    """The rectangle that "X,Y,W,H" in µm means."""
+    x_um, y_um, width_um, height_um = _numbers(text, 4, "X,Y,W,H in µm, as 1000,500,800,600")
+    return Rect(x_um, y_um, width_um, height_um)
+
+
+def cutoffs(text: str) -> Cutoffs:
+    """The cut-offs that "A,B,C", ascending, means."""
+    wanted = "three ascending numbers A,B,C, as 0.2,0.4,0.6"
+    weak, moderate, strong = _numbers(text, 3, wanted)
+    try:
+        return Cutoffs(weak, moderate, strong, source="given with --cutoffs")
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} does not ascend; give {wanted}") from exc
+
+
+def gene_names(text: str) -> list[str] | str:
+    """The list that "A,B,…" means, or "all"."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("no gene is named; give some, as ERBB2,KRT19, or all")
+    return "all" if names == ["all"] else names
+
+
+def series(text: str) -> int | str:
+    """A position or a name."""
+    return int(text) if text.isdecimal() else text
+
+
+def _numbers(text: str, count: int, wanted: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise argparse.ArgumentTypeError(f"{text!r} was given where {wanted}, is needed")
+    return values

@@ -1,0 +1,204 @@
+"""``napari-past run``: cells and expression of slides, to files."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_past.cells import area_within, get_detector
+from napari_past.cli.destination import (
+    CELLS_PER_MM2,
+    Destination,
+    check_free,
+    check_room,
+    destinations,
+    make_ready,
+)
+from napari_past.cli.models import evidence_line
+from napari_past.cli.progress import ProgressLine
+from napari_past.engine import Cells, Plan, Store, chosen_genes, make_plan
+from napari_past.engine.run_tile import forget_slides
+from napari_past.errors import Cancelled, PastError, RegionError
+from napari_past.genes import resolve
+from napari_past.io import read_regions, write_cells
+from napari_past.model import Model, load_model
+from napari_past.slide import Slide, open_slide
+from napari_past.types import RESEARCH_USE, Region
+
+SHOWN_GENES = 12
+
+
+@dataclass(frozen=True)
+class Job:
+    """One slide, checked and ready."""
+
+    slide: Slide
+    destination: Destination
+    regions: tuple[Region, ...]
+
+
+def execute(options: Namespace) -> int:
+    """Check everything, then analyse slide after slide."""
+    wanted = destinations(options.slides, options.out, options.format)
+    inputs = [*options.slides, *([] if options.rois is None else [options.rois])]
+    check_free(wanted, inputs, options.force)
+    model = load_model(options.model, options.device)
+    _check_device(options.device)
+    symbols = chosen_genes(model, options.genes)
+    get_detector(options.detector)
+    with ExitStack() as stack:
+        stack.callback(forget_slides)
+        jobs = [_job(options, destination, stack) for destination in wanted]
+        make_ready(wanted, options.out)
+        failures: list[str] = []
+        for job in jobs:
+            try:
+                failures += _analysed(job, options, model, symbols)
+            except Cancelled:
+                raise
+            except PastError as exc:
+                if len(jobs) == 1:
+                    raise
+                failures.append(f"{job.slide.name}: {exc}")
+    for failure in failures:
+        print(f"napari-past: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _check_device(device: str) -> None:
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise PastError("No CUDA GPU was found; use --device cpu (or auto).")
+
+
+def _job(options: Namespace, destination: Destination, stack: ExitStack) -> Job:
+    slide = stack.enter_context(open_slide(destination.slide, options.mpp, options.series))
+    mpp = slide.require_mpp()
+    area = area_within(slide, options.region)
+    regions = () if options.rois is None else read_regions(options.rois, mpp)
+    limits = [region for region in regions if not region.ignored]
+    if options.rois is not None and not limits:
+        raise RegionError(
+            f"{options.rois.name} holds no region to analyse; draw one whose class is Tumor or "
+            "none, not only Ignore*."
+        )
+    if limits and not any(region.bounds.intersects(area) for region in limits):
+        raise RegionError(
+            f"None of the {len(limits)} regions in {options.rois.name} touches {slide.name} or its "
+            "--region; check that they were drawn on this slide and in its pixels."
+        )
+    return Job(slide, destination, regions)
+
+
+def _analysed(job: Job, options: Namespace, model: Model, symbols: Sequence[str]) -> list[str]:
+    """Analyse and write one slide, tell what was done, and return what could not be read."""
+    started_s = time.monotonic()
+    slide, destination = job.slide, job.destination
+    plan = make_plan(slide, model, options.detector, options.region, job.regions, options.device)
+    expected = CELLS_PER_MM2 * tissue_mm2(slide, plan)
+    check_room(destination, expected, len(symbols), model.embed_dim)
+    with ExitStack() as stack:
+        root = None
+        if options.no_cache:
+            folder = tempfile.TemporaryDirectory(prefix="napari-past-", ignore_cleanup_errors=True)
+            root = Path(stack.enter_context(folder))
+        cells = Cells(plan, model, Store(plan.key, root))
+        compute(cells, slide.name, kept=root is None)
+        check_room(destination, len(cells), len(symbols), model.embed_dim)
+        try:
+            table = cells.to_anndata(symbols)
+            write_cells(table, destination.file, destination.format, slide.require_mpp())
+        except KeyboardInterrupt as exc:
+            raise Cancelled(
+                f"cancelled while {destination.file} was written; it is not there."
+            ) from exc
+    for line in _summary(cells, destination, options.genes, symbols, time.monotonic() - started_s):
+        print(line)
+    sys.stdout.flush()
+    return unreadable(cells)
+
+
+def compute(cells: Cells, name: str, kept: bool = True) -> None:
+    """Compute the tiles that are missing, with progress on stderr.
+
+    Raises
+    ------
+    Cancelled
+        Ctrl-C.
+    """
+    progress = ProgressLine(name)
+    try:
+        cells.compute(on_tile=progress)
+    except KeyboardInterrupt as exc:
+        told = f"cancelled after {progress.done} of {progress.total} tiles of {name}"
+        after = "finished tiles are kept, and the same command goes on from there"
+        raise Cancelled(f"{told}; {after if kept else 'nothing was kept'}.") from exc
+    finally:
+        progress.close()
+
+
+def tissue_mm2(slide: Slide, plan: Plan) -> float:
+    """Area of tissue that a plan covers, at most."""
+    tiles_mm2 = sum(tile.size_um**2 for tile in plan.tiles) / 1e6
+    area_mm2 = plan.area.width_um * plan.area.height_um / 1e6
+    return min(tiles_mm2, area_mm2, slide.tissue_mask().area_mm2)
+
+
+def unreadable(cells: Cells) -> list[str]:
+    """One sentence where tiles could not be decoded."""
+    if not cells.unreadable:
+        return []
+    first = ", ".join(f"{t.column},{t.row}" for t in cells.unreadable[:SHOWN_GENES])
+    more = " …" if len(cells.unreadable) > SHOWN_GENES else ""
+    return [
+        f"{len(cells.unreadable)} of {len(cells.plan.tiles)} tiles of {cells.plan.slide_name} "
+        f"could not be read (column,row: {first}{more}) and hold no cells; copy the slide again."
+    ]
+
+
+def _summary(
+    cells: Cells,
+    destination: Destination,
+    asked: list[str] | str | None,
+    symbols: Sequence[str],
+    seconds: float,
+) -> list[str]:
+    plan, model = cells.plan, cells.model
+    lines = [
+        f"{destination.file}: {len(cells)} cells, {len(plan.tiles)} tiles, {seconds:.1f} s",
+        f"  model  {evidence_line(model)}",
+        f"  genes  {_gene_line(symbols, model)}",
+    ]
+    names = asked if isinstance(asked, list) else []
+    resolved = [resolve(name, model.genes) for name in names]
+    lines += [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
+    if not plan.tiles:
+        lines.append("  note   No tissue was found there, so the table has no cells.")
+    flagged = int((cells.unlike_training > 1).sum())
+    if flagged:
+        lines.append(f"  note   {unlike_sentence(flagged, len(cells))}")
+    return [*lines, f"  {RESEARCH_USE}"]
+
+
+def unlike_sentence(flagged: int, cells: int) -> str:
+    """How many cells look unlike those that the model was trained on."""
+    return (
+        f"{flagged} of {cells} cells ({100 * flagged / cells:.0f} %) look unlike the training "
+        "tissue; their values are the least certain."
+    )
+
+
+def _gene_line(symbols: Sequence[str], model: Model) -> str:
+    shown = ", ".join(symbols[:SHOWN_GENES]) or "none of the panel markers"
+    more = f" and {len(symbols) - SHOWN_GENES} more" if len(symbols) > SHOWN_GENES else ""
+    poor = sum(not model.reliability(gene).learnable for gene in symbols)
+    return f"{shown}{more}" + (f" ({poor} not learnable)" if poor else "")

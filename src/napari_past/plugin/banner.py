@@ -1,0 +1,49 @@
+"""What the model was trained on, and how much of the result looks unlike it."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtWidgets import QLabel
+
+from napari_past.engine import Cells
+from napari_past.model import Model
+
+WARN_SHARE = 0.2
+_STYLE = "border-radius: 4px; padding: 6px; color: {text}; background: {fill};"
+CALM = _STYLE.format(text="#e8eaed", fill="#33414d")
+WARNING = _STYLE.format(text="#1d1400", fill="#f0b94a")
+
+
+def provenance(model: Model) -> str:
+    """One sentence on the training tissue; that a slide is comparable cannot be known from it."""
+    card = model.card
+    return (
+        f"{card.name} was trained on {card.species} {card.organ} ({card.preparation}): "
+        f"{card.training_data}. Check that your slide is comparable."
+    )
+
+
+def unlike_share(cells: Cells) -> float:
+    """Part of the cells (0 to 1) that look unlike the training cells; 0 without cells."""
+    return float(np.mean(cells.unlike_training > 1)) if len(cells) else 0.0
+
+
+class Banner(QLabel):
+    """Calm by default, a warning colour where many cells look unlike the training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.hide()
+
+    def set_model(self, model: Model, cells: Cells | None) -> None:
+        text, style = provenance(model), CALM
+        if cells is not None and len(cells):
+            share = unlike_share(cells)
+            text += f"\n{100 * share:.0f} % of the cells here look unlike its training cells."
+            if share > WARN_SHARE:
+                style = WARNING
+                text += " Do not rely on the values."
+        self.setText(text)
+        self.setStyleSheet(style)
+        self.show()

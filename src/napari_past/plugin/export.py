@@ -1,0 +1,59 @@
+"""Cells of a session as a table with the gene in view, its classes and the regions. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from napari_past.engine import Cells, chosen_genes
+from napari_past.io import check_writable, write_cells
+from napari_past.plugin.staining import Staining
+from napari_past.stain import CLASS_NAMES
+from napari_past.types import Region
+
+
+def exported_table(cells: Cells, shown: Staining, regions: Sequence[Region]) -> AnnData:
+    """The panel's markers and the gene in view, its class, and each cell's regions.
+
+    ``obs`` gains ``<marker>_class``, ``regions`` (names joined by "; ") and ``ignored``;
+    ``uns["napari_past"]`` tells the cut-offs in use.
+    """
+    gene = shown.resolved
+    genes = dict.fromkeys([*gene.symbols, *chosen_genes(cells.model, None)])
+    adata = cells.to_anndata(list(genes))
+    if shown.cutoffs is not None:
+        label = gene.symbols[0] if len(gene.symbols) == 1 else gene.name
+        codes = shown.classes
+        adata.obs[f"{label}_class"] = pd.Categorical.from_codes(
+            codes.astype(int), categories=list(CLASS_NAMES), ordered=True
+        )
+        told = adata.uns["napari_past"]
+        told["cutoffs"][label] = list(shown.cutoffs.values)
+        told["cutoffs_source"][label] = shown.cutoffs.source
+    if regions:
+        names = np.full(len(cells), "", object)
+        ignored = np.zeros(len(cells), np.bool_)
+        for region in regions:
+            inside = region.contains(cells.centers_um)
+            if region.ignored:
+                ignored |= inside
+            names[inside] = [f"{n}; {region.name}" if n else region.name for n in names[inside]]
+        adata.obs["regions"] = names
+        adata.obs["ignored"] = ignored
+    return adata
+
+
+def export_cells(cells: Cells, shown: Staining, regions: Sequence[Region], path: Path) -> None:
+    """Write the cells in the format of the path's suffix: .h5ad, .csv or .geojson.
+
+    Raises
+    ------
+    CannotWrite
+        An unknown suffix; the folder is missing or read-only; the disk is full.
+    """
+    check_writable(path)
+    write_cells(exported_table(cells, shown, regions), path)

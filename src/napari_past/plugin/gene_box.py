@@ -1,0 +1,131 @@
+"""The box in which a gene or marker is typed, with what was understood and how far to trust it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QCompleter, QLabel, QVBoxLayout, QWidget
+
+from napari_past.engine import chosen_genes
+from napari_past.errors import GeneError
+from napari_past.genes import Resolved, markers, resolve
+from napari_past.model import Model, Reliability
+
+_BADGE = "border-radius: 4px; padding: 3px 6px; color: {text}; background: {fill};"
+GREY_BADGE = _BADGE.format(text="#e8e8e8", fill="#5a5f66")
+TRUSTED_BADGE = _BADGE.format(text="#ffffff", fill="#2e6f4f")
+BAD_BADGE = _BADGE.format(text="#ffffff", fill="#8a3b12")
+
+
+class GeneBox(QWidget):
+    """Emits `resolved` when another gene or marker is chosen."""
+
+    resolved = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.current: Resolved | None = None
+        self._model: Model | None = None
+        self.box = QComboBox()
+        self.box.setEditable(True)
+        self.box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.box.setMaxVisibleItems(18)
+        self.box.setMinimumContentsLength(12)
+        self.box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.box.lineEdit().setPlaceholderText("Gene or marker, such as ERBB2 or HER2")
+        self.meaning = QLabel()
+        self.badge = QLabel()
+        self.badge.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.box)
+        for label in (self.meaning, self.badge):
+            label.setWordWrap(True)
+            layout.addWidget(label)
+        self.box.activated.connect(self._on_entered)
+        self.box.lineEdit().returnPressed.connect(self._on_entered)
+        self.box.lineEdit().editingFinished.connect(self._on_entered)
+
+    def set_model(self, model: Model) -> None:
+        """Offer the model's genes and markers; the gene stays where the model has it."""
+        self._model = model
+        panel = panel_names(model)
+        with QSignalBlocker(self.box):
+            text = self.box.currentText() or (panel[0] if panel else model.genes[0])
+            self.box.clear()
+            self.box.addItems(panel)
+            self.box.setEditText(text)
+        completer = QCompleter(search_names(model), self.box)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setMaxVisibleItems(12)
+        self.box.setCompleter(completer)
+        completer.activated.connect(self._on_entered)
+        self.current = None
+        self._on_entered()
+
+    def set_gene(self, name: str) -> None:
+        """As if the name were typed."""
+        self.box.setEditText(name)
+        self._on_entered()
+
+    def step(self, by: int) -> None:
+        """The next or previous of the panel's markers."""
+        count = self.box.count()
+        if count == 0:
+            return
+        now = self.box.findText(self.box.currentText(), Qt.MatchFlag.MatchFixedString)
+        self.box.setCurrentIndex((now + by) % count if now >= 0 else 0)
+        self._on_entered()
+
+    def _on_entered(self) -> None:
+        if self._model is None:
+            return
+        text = self.box.currentText()
+        if self.current is not None and text == self.current.name:
+            return
+        try:
+            found = resolve(text, self._model.genes)
+        except GeneError as exc:
+            self.meaning.setText(str(exc))
+            self.meaning.setStyleSheet("color: #e07b39;")
+            return
+        self.current = found
+        self.meaning.setText(f"→ {found.label}" + (f"\n{found.note}" if found.note else ""))
+        self.meaning.setStyleSheet("")
+        reliability = weakest([self._model.reliability(s) for s in found.symbols])
+        prefix = f"{reliability.gene}: " if len(found.symbols) > 1 else ""
+        self.badge.setText(prefix + reliability.label)
+        self.badge.setStyleSheet(badge_style(reliability))
+        self.resolved.emit()
+
+
+def badge_style(reliability: Reliability) -> str:
+    """Grey without unseen patients: nothing is promised for a new one."""
+    if not reliability.learnable:
+        return BAD_BADGE
+    return GREY_BADGE if reliability.grey else TRUSTED_BADGE
+
+
+def weakest(reliabilities: list[Reliability]) -> Reliability:
+    """Of a marker's genes the one with the least evidence: the marker is trusted no further."""
+    return min(
+        reliabilities,
+        key=lambda r: (r.learnable, not r.grey, -2.0 if r.r is None else r.r),
+    )
+
+
+def panel_names(model: Model) -> list[str]:
+    """Markers that the model has at least one gene of, by the name pathologists use."""
+    have = set(chosen_genes(model, None))
+    return [m.name for m in markers() if have.intersection(m.genes)]
+
+
+def search_names(model: Model) -> list[str]:
+    """Everything that completes: panel markers, their other spellings, the model's genes."""
+    have = set(model.genes)
+    known = [m for m in markers() if have.intersection(m.genes)]
+    names = [m.name for m in known] + [alias for m in known for alias in m.aliases]
+    return list(dict.fromkeys([*names, *sorted(model.genes)]))

@@ -1,0 +1,102 @@
+"""What the colours on the slide mean: a scale with its unit, or the classes with their symbols."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import (
+    QBrush,
+    QColor,
+    QFontMetrics,
+    QLinearGradient,
+    QPainter,
+    QPaintEvent,
+    QPolygonF,
+)
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_past.plugin.staining import CLASS_SYMBOLS, Staining, colour_table
+from napari_past.stain import CLASS_COLOURS, CLASS_NAMES
+
+_STOPS = 16
+_STAR = [(0, -1), (0.29, -0.4), (0.95, -0.31), (0.48, 0.15), (0.59, 0.81)]
+_STAR += [(0, 0.5), (-0.59, 0.81), (-0.48, 0.15), (-0.95, -0.31), (-0.29, -0.4)]
+
+
+class Legend(QWidget):
+    """Paints itself in the palette's text colour; empty until a staining is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: Staining | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(52)
+
+    def set_staining(self, shown: Staining | None) -> None:
+        self._shown = shown
+        self.setAccessibleDescription(self.text())
+        self.update()
+
+    def text(self) -> str:
+        """What the legend says, in words."""
+        if self._shown is None:
+            return ""
+        if self._shown.as_classes:
+            return ", ".join(CLASS_NAMES)
+        low, high = self._shown.limits
+        return f"{low:.2f} to {high:.2f} {self._shown.unit}"
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._shown is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        if self._shown.as_classes:
+            self._paint_classes(painter)
+        else:
+            self._paint_scale(painter, self._shown)
+        painter.end()
+
+    def _paint_scale(self, painter: QPainter, shown: Staining) -> None:
+        line = QFontMetrics(self.font()).height()
+        bar = QRectF(1, 1, self.width() - 2, 12)
+        gradient = QLinearGradient(bar.topLeft(), bar.topRight())
+        table = colour_table()
+        for k in range(_STOPS + 1):
+            rgba = table[round(k / _STOPS * (len(table) - 1))]
+            gradient.setColorAt(k / _STOPS, QColor.fromRgbF(*(float(c) for c in rgba)))
+        painter.fillRect(bar, QBrush(gradient))
+        low, high = shown.limits
+        numbers = QRectF(1, 15, self.width() - 2, line)
+        painter.drawText(numbers, Qt.AlignmentFlag.AlignLeft, f"{low:.2f}")
+        painter.drawText(numbers, Qt.AlignmentFlag.AlignRight, f"{high:.2f}")
+        below = QRectF(1, 15 + line, self.width() - 2, line)
+        unit = QFontMetrics(self.font()).elidedText(
+            shown.unit, Qt.TextElideMode.ElideRight, int(below.width())
+        )
+        painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, unit)
+
+    def _paint_classes(self, painter: QPainter) -> None:
+        step = self.width() / len(CLASS_NAMES)
+        ink = painter.pen()
+        for k, (name, rgb) in enumerate(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)):
+            center = QPointF(k * step + 10, 18)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(*rgb))
+            _paint_symbol(painter, CLASS_SYMBOLS[k], center, 7.0)
+            painter.setPen(ink)
+            place = QRectF(k * step + 22, 6, step - 22, 24)
+            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, name)
+
+
+def _paint_symbol(painter: QPainter, symbol: str, center: QPointF, radius: float) -> None:
+    if symbol == "disc":
+        painter.drawEllipse(center, radius, radius)
+        return
+    shapes = {
+        "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+        "diamond": [(0, -1), (1, 0), (0, 1), (-1, 0)],
+        "star": _STAR,
+    }
+    corners = [center + QPointF(x * radius, y * radius) for x, y in shapes[symbol]]
+    painter.drawPolygon(QPolygonF(corners))

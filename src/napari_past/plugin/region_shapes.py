@@ -1,0 +1,135 @@
+"""Regions as napari shapes, and back: any shapes layer, whatever its scale, to polygons in µm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import napari
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from napari.layers import Shapes
+
+from napari_past.space import um_from_world
+from napari_past.types import IGNORE, INCLUDE, TUMOUR, Region
+
+LAYER_NAME = "Regions"
+ROLES = (TUMOUR, INCLUDE, IGNORE)
+ROLE_COLOURS = {TUMOUR: "#c80000", INCLUDE: "#2f6fd0", IGNORE: "#8c8c8c"}
+EDGE_UM = 3.0
+_ELLIPSE_VERTICES = 64
+_AREAS = ("rectangle", "polygon", "ellipse")
+
+
+def add_regions_layer(viewer: napari.Viewer) -> Shapes:
+    """An empty shapes layer in µm, ready for drawing, whose shapes have a name and a role."""
+    layer = viewer.add_shapes(
+        None,
+        ndim=2,
+        name=LAYER_NAME,
+        scale=(1.0, 1.0),
+        units=("um", "um"),
+        features=pd.DataFrame({"name": pd.Series(dtype=object), "role": pd.Series(dtype=object)}),
+        feature_defaults={"name": "", "role": TUMOUR},
+        edge_color=ROLE_COLOURS[TUMOUR],
+        face_color="transparent",
+        edge_width=EDGE_UM,
+        opacity=1.0,
+    )
+    viewer.layers.selection.active = layer
+    layer.mode = "add_polygon"
+    return layer
+
+
+def complete_names(layer: Shapes) -> None:
+    """Number the shapes that have no name yet, and colour every shape by its role."""
+    if "name" not in layer.features or "role" not in layer.features:
+        return
+    features = layer.features.copy()
+    # "Region 2" may have been drawn, removed and drawn again: the next free number is taken.
+    taken = {str(name) for name in features["name"]}
+    names = []
+    for name in features["name"]:
+        if not isinstance(name, str) or not name:
+            number = 1
+            while f"Region {number}" in taken:
+                number += 1
+            name = f"Region {number}"
+            taken.add(name)
+        names.append(name)
+    if names != list(features["name"]):
+        features["name"] = names
+        layer.features = features
+    colours = [ROLE_COLOURS.get(role, ROLE_COLOURS[IGNORE]) for role in features["role"]]
+    if colours:
+        layer.edge_color = colours
+
+
+def set_role(layer: Shapes, role: str) -> None:
+    """Give the selected shapes a role; shapes drawn next have it too."""
+    features = layer.features.copy()
+    if "role" not in features:
+        features["role"] = INCLUDE
+    if "name" not in features:
+        features["name"] = ""
+    chosen = sorted(layer.selected_data)
+    features.loc[features.index[chosen], "role"] = role
+    layer.features = features
+    layer.feature_defaults = {"name": "", "role": role}
+    layer.current_edge_color = ROLE_COLOURS[role]
+    complete_names(layer)
+
+
+def regions_of(layer: Shapes, only: Iterable[int] | None = None) -> tuple[Region, ...]:
+    """The shapes that have an area, as regions in slide space.
+
+    Vertices go through the layer's own transform, so that a layer of any scale counts; lines and
+    paths have no area and are passed over, as are shapes that were only clicked.
+
+    Parameters
+    ----------
+    only
+        Positions of the shapes to take; all if None.
+    """
+    chosen = range(len(layer.data)) if only is None else sorted(only)
+    names = _column(layer, "name")
+    roles = _column(layer, "role")
+    regions = []
+    for i in chosen:
+        if str(layer.shape_type[i]) not in _AREAS:
+            continue
+        corners = np.asarray(layer.data[i], np.float64)
+        if layer.shape_type[i] == "ellipse":
+            corners = _ellipse(corners)
+        world = np.array([layer.data_to_world(corner)[-2:] for corner in corners])
+        polygon = _mended(um_from_world(world))
+        if polygon is not None:
+            role = roles[i] if roles[i] in ROLES or roles[i].startswith("Ignore") else INCLUDE
+            regions.append(Region(names[i] or f"{layer.name} {i + 1}", role, polygon))
+    return tuple(regions)
+
+
+def _column(layer: Shapes, name: str) -> list[str]:
+    if name not in layer.features:
+        return [""] * len(layer.data)
+    return [value if isinstance(value, str) else "" for value in layer.features[name]]
+
+
+def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Vertices of the ellipse in a box given by its four corners, which may be rotated."""
+    center = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_VERTICES, endpoint=False)[:, None]
+    return center + np.cos(angle) * first + np.sin(angle) * second
+
+
+def _mended(xy_um: npt.NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """The polygon, or what it encloses where its line crosses itself; None without area."""
+    if len(xy_um) < 3:
+        return None
+    polygon = shapely.Polygon(xy_um)
+    if not polygon.is_valid:
+        parts = shapely.get_parts(shapely.make_valid(polygon))
+        polygon = shapely.union_all([p for p in parts if p.geom_type.endswith("Polygon")])
+    return polygon if polygon.area > 0 else None

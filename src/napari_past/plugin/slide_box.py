@@ -1,0 +1,94 @@
+"""Which slide is stained, its pixel size, and the box that asks for it where the file has none."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_past.slide.units import LARGEST_MPP, SMALLEST_MPP
+
+NO_SLIDE = "Open a slide: drag it into the window."
+ASK_MPP = "This file does not tell its pixel size. What is it? (0.25 is usual for 40x, 0.5 for 20x)"
+
+
+class SlideBox(QWidget):
+    """Emits `chosen` with a layer's name, and `mpp_given` with µm/px that the user typed."""
+
+    chosen = Signal(str)
+    mpp_given = Signal(float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = QComboBox()
+        self.box.setMinimumContentsLength(16)
+        self.box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.facts = QLabel(NO_SLIDE)
+        self.facts.setWordWrap(True)
+        self.question = QLabel(ASK_MPP)
+        self.question.setWordWrap(True)
+        self.mpp = QDoubleSpinBox()
+        self.mpp.setDecimals(4)
+        self.mpp.setRange(SMALLEST_MPP, LARGEST_MPP)
+        self.mpp.setSingleStep(0.05)
+        self.mpp.setValue(SMALLEST_MPP)
+        self.mpp.setSpecialValueText("µm/px")
+        self.apply = QPushButton("Set size")
+        self.apply.setEnabled(False)
+        self._ask = QWidget()
+        row = QHBoxLayout()
+        row.addWidget(self.mpp, 1)
+        row.addWidget(self.apply)
+        asking = QVBoxLayout(self._ask)
+        asking.setContentsMargins(0, 0, 0, 0)
+        asking.addWidget(self.question)
+        asking.addLayout(row)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for widget in (self.box, self.facts, self._ask):
+            layout.addWidget(widget)
+        self._ask.hide()
+        self.box.hide()
+        self.box.currentTextChanged.connect(self.chosen)
+        self.apply.clicked.connect(self._on_apply)
+        # Never guess: the box is empty until a number is typed.
+        self.mpp.valueChanged.connect(lambda v: self.apply.setEnabled(v > SMALLEST_MPP))
+
+    @property
+    def asking(self) -> bool:
+        """Whether the box asks for the pixel size."""
+        return not self._ask.isHidden()
+
+    def set_slides(self, names: list[str], current: str | None) -> None:
+        """The slide layers there are."""
+        with QSignalBlocker(self.box):
+            self.box.clear()
+            self.box.addItems(names)
+            if current in names:
+                self.box.setCurrentText(current)
+        self.box.setVisible(bool(names))
+        if not names:
+            self.facts.setText(NO_SLIDE)
+            self._ask.hide()
+
+    def ask(self, asking: bool) -> None:
+        """Ask for the pixel size, or stop asking."""
+        self._ask.setVisible(asking)
+        if asking:
+            self.facts.setText("Shown in pixels.")
+
+    def set_facts(self, text: str) -> None:
+        self.facts.setText(text)
+
+    def _on_apply(self) -> None:
+        self.mpp_given.emit(self.mpp.value())

@@ -1,0 +1,521 @@
+"""The dock widget *Virtual staining*: gathers input, starts jobs, shows what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from napari.layers import Image, Layer, Shapes
+from napari.utils.notifications import (
+    notification_manager,
+    show_error,
+    show_info,
+    show_warning,
+)
+from qtpy.QtCore import QCoreApplication, QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_past.engine import Cells, Progress, chosen_cutoffs
+from napari_past.errors import Cancelled, GeneError, MissingCutoffs, PastError, WorkerFailed
+from napari_past.io import writable_suffixes, write_score_csv
+from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.plugin.export import export_cells
+from napari_past.plugin.job import Job
+from napari_past.plugin.panel import Panel
+from napari_past.plugin.pixel_size import in_pixels, set_pixel_size
+from napari_past.plugin.pool import TilePool
+from napari_past.plugin.reader import slide_ref
+from napari_past.plugin.region_box import score_note
+from napari_past.plugin.region_shapes import (
+    add_regions_layer,
+    complete_names,
+    regions_of,
+    set_role,
+)
+from napari_past.plugin.session import Session
+from napari_past.plugin.slide_view import SlideView
+from napari_past.plugin.staining import Staining, staining
+from napari_past.plugin.ties import Ties
+from napari_past.plugin.viewport import clipped, fly_to, view_rect
+from napari_past.stain import ScoreTable, score_table
+from napari_past.types import Cutoffs, Rect, Region
+
+MOST_VIEW_MM2 = 6.0
+"""A view that covers more is a run to be started knowingly."""
+_DEBOUNCE_MS = 150
+KEYS = {"G": "next gene", "Shift-G": "previous gene", "H": "stain on/off", "O": "outlines on/off"}
+
+Work = Callable[[Job], object]
+Done = Callable[[object], None]
+
+
+class VirtualStaining(QWidget):
+    """Stains what is looked at, scores regions, exports. One job runs at a time.
+
+    `cells_changed` is emitted when cells are shown anew, `idle` when a job has ended and none
+    waits.
+    """
+
+    cells_changed = Signal()
+    idle = Signal()
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._pool = TilePool()
+        self._model: Model = load_model(DEFAULT_MODEL)
+        self._layer: Image | None = None
+        self._session: Session | None = None
+        self._views: dict[Layer, SlideView] = {}
+        self._job: Job | None = None
+        self._done: Done | None = None
+        self._next: tuple[Work, Done, str] | None = None
+        self._given_cutoffs: dict[tuple[str, ...], Cutoffs] = {}
+        self._scores: ScoreTable | None = None
+        self._why_not = ""
+        self._ties = Ties()
+        self.panel = Panel(KEYS)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._camera_timer = self._timer(self._on_camera_rested)
+        self._region_timer = self._timer(self._on_regions_rested)
+        self._connect_panel()
+        self._connect_viewer()
+        self.panel.models.set_model(self._model)
+        self.panel.gene.set_model(self._model)
+        self.panel.banner.set_model(self._model, None)
+        self._on_layers_changed()
+
+    # ---- what others see of it ---------------------------------------------------------------
+
+    @property
+    def cells(self) -> Cells | None:
+        """The cells that are shown, of all tiles that were analysed on this slide."""
+        return None if self._view is None else self._view.cells
+
+    @property
+    def shown(self) -> Staining | None:
+        """The gene as it is shown."""
+        return None if self._view is None else self._view.shown
+
+    @property
+    def scores(self) -> ScoreTable | None:
+        """What the table of regions holds."""
+        return self._scores
+
+    @property
+    def busy(self) -> bool:
+        return self._job is not None
+
+    @property
+    def view(self) -> SlideView | None:
+        """The layers of the slide that is chosen."""
+        return self._view
+
+    @property
+    def slide_bounds(self) -> Rect | None:
+        """The chosen slide in µm; None without one or without its pixel size."""
+        if self._layer is None or in_pixels(self._layer):
+            return None
+        height_px, width_px = self._layer.data[0].shape[:2]
+        mpp = float(self._layer.scale[-1])
+        return Rect(0.0, 0.0, width_px * mpp, height_px * mpp)
+
+    def regions(self, selected: bool = False) -> tuple[Region, ...]:
+        """Regions of every shapes layer, or of the selected shapes alone."""
+        found: list[Region] = []
+        for layer in self._viewer.layers:
+            if isinstance(layer, Shapes) and not in_pixels(layer):
+                found += regions_of(layer, layer.selected_data if selected else None)
+        return tuple(found)
+
+    def stain_view(self) -> None:
+        """Stain what the canvas shows."""
+        bounds = self.slide_bounds
+        area = None if bounds is None else clipped(view_rect(self._viewer), bounds)
+        if area is None:
+            show_warning("The slide is not in view; move to its tissue and try again.")
+            return
+        covered_mm2 = area.width_um * area.height_um / 1e6
+        if covered_mm2 > MOST_VIEW_MM2:
+            show_warning(
+                f"This view covers {covered_mm2:.0f} mm²; zoom in to {MOST_VIEW_MM2:.0f} mm² or less, "
+                f"or use Whole slide."
+            )
+            return
+        self._stain(area)
+
+    def stain_regions(self) -> None:
+        """Stain the selected shapes; with none selected, all regions that are not ignored."""
+        regions = self.regions(selected=True) or self.regions()
+        wanted = tuple(r for r in regions if not r.ignored)
+        if not wanted:
+            show_warning("There is no region to stain; draw one with New regions layer first.")
+            return
+        self._stain(None, wanted)
+
+    def stain_slide(self) -> None:
+        """Stain all tissue."""
+        self._stain(None)
+
+    def cancel(self) -> None:
+        """End the job at its next tile; finished tiles are kept."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def load_model_file(self, path: str) -> None:
+        """Use a model by name or path; a file that is no model is told in a notification."""
+        try:
+            model = load_model(path)
+        except PastError as exc:
+            show_error(str(exc))
+            return
+        self._model = model
+        self._given_cutoffs.clear()
+        self.panel.models.set_model(model)
+        self.panel.gene.set_model(model)
+        self.panel.banner.set_model(model, None)
+        self._open_slide()
+
+    def export_cells_to(self, path: str | Path) -> None:
+        """Write the cells in the format of the suffix, beside the GUI thread."""
+        cells, shown, regions = self.cells, self.shown, self.regions()
+        if cells is None or shown is None:
+            return
+        target = Path(path)
+        self._run(
+            lambda job: export_cells(cells, shown, regions, target),
+            lambda result: show_info(f"Saved {len(cells):,} cells to {target}."),
+            f"Writing {target.name}",
+        )
+
+    def export_scores_to(self, path: str | Path) -> None:
+        """Write the table of scores as CSV."""
+        if self._scores is None:
+            return
+        try:
+            write_score_csv(self._scores, path)
+        except PastError as exc:
+            show_error(str(exc))
+        else:
+            show_info(f"Saved the scores to {path}.")
+
+    # ---- connections -------------------------------------------------------------------------
+
+    def _timer(self, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(_DEBOUNCE_MS)
+        timer.timeout.connect(slot)
+        return timer
+
+    def _connect_panel(self) -> None:
+        panel = self.panel
+        panel.slide.chosen.connect(self._on_slide_chosen)
+        panel.slide.mpp_given.connect(self._on_mpp_given)
+        panel.models.chosen.connect(self.load_model_file)
+        panel.gene.resolved.connect(self._on_gene)
+        panel.stain_view.clicked.connect(self.stain_view)
+        panel.stain_regions.clicked.connect(self.stain_regions)
+        panel.stain_slide.clicked.connect(self.stain_slide)
+        panel.cancel.clicked.connect(self.cancel)
+        panel.cutoffs.changed.connect(self._on_cutoffs)
+        panel.regions.new_layer.connect(self._on_new_regions)
+        panel.regions.role_chosen.connect(self._on_role)
+        panel.regions.region_chosen.connect(self._on_region_chosen)
+        panel.export_cells.clicked.connect(self._on_export_cells)
+        panel.export_scores.clicked.connect(self._on_export_scores)
+
+    def _connect_viewer(self) -> None:
+        viewer, camera = self._viewer, self._viewer.scene.camera
+        emitters = [
+            (viewer.layers.events.inserted, self._on_layers_changed),
+            (viewer.layers.events.removed, self._on_layers_changed),
+            (camera.events.center, self._on_camera),
+            (camera.events.zoom, self._on_camera),
+        ]
+        for emitter, slot in emitters:
+            emitter.connect(slot)
+            self._ties.add(lambda emitter=emitter, slot=slot: emitter.disconnect(slot))
+        gene, toggle = self.panel.gene, self._toggle
+        actions = {
+            "G": lambda _: gene.step(1),
+            "Shift-G": lambda _: gene.step(-1),
+            "H": lambda _: toggle("toggle_points"),
+            "O": lambda _: toggle("toggle_outlines"),
+        }
+        for key, action in actions.items():
+            viewer.bind_key(key, action, overwrite=True)
+            self._ties.add(lambda key=key: viewer.bind_key(key, None))
+        self._ties.add(self._pool.close)
+        # Slots of this object are gone when `destroyed` is emitted; `Ties` is no QObject.
+        self.destroyed.connect(self._ties.cut)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._ties.cut)
+
+    def _toggle(self, what: str) -> None:
+        if self._view is not None:
+            getattr(self._view, what)()
+
+    # ---- slides ------------------------------------------------------------------------------
+
+    @property
+    def _view(self) -> SlideView | None:
+        return None if self._layer is None else self._views.get(self._layer)
+
+    def _on_layers_changed(self, event: object = None) -> None:
+        slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
+        self._views = {layer: view for layer, view in self._views.items() if layer in slides}
+        for layer in self._viewer.layers:
+            if isinstance(layer, Shapes):
+                self._watch(layer)
+        current = self._layer if self._layer in slides else (slides[-1] if slides else None)
+        self.panel.slide.set_slides([s.name for s in slides], current.name if current else None)
+        if current is not self._layer:
+            self._layer = current
+            self._open_slide()
+        self._region_timer.start()
+
+    def _watch(self, layer: Shapes) -> None:
+        for emitter in (layer.events.data, layer.events.features, layer.events.name):
+            emitter.disconnect(self._on_regions)
+            emitter.connect(self._on_regions)
+
+    def _on_slide_chosen(self, name: str) -> None:
+        chosen = self._viewer.layers[name] if name in self._viewer.layers else None
+        if chosen is not self._layer:
+            self._layer = chosen
+            self._open_slide()
+
+    def _on_mpp_given(self, mpp: float) -> None:
+        set_pixel_size(self._viewer, self._viewer.layers, mpp)
+        self._open_slide()
+
+    def _open_slide(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        layer = self._layer
+        asking = layer is not None and in_pixels(layer)
+        self.panel.slide.ask(asking)
+        self._refresh()
+        if layer is None or asking:
+            self.cancel()
+            return
+        self.panel.slide.set_facts(f"{layer.scale[-1]:.4g} µm/px · reading the slide …")
+        self._views.setdefault(layer, SlideView(self._viewer))
+        self._pool.warm(self._model.path)
+        ref, model = slide_ref(layer.metadata), self._model
+        assert ref is not None, "only slide layers are listed"
+
+        def work(job: Job) -> Session:
+            session = Session(ref, model)
+            job.show(session.cells())
+            return session
+
+        self._run(work, self._on_opened, "Reading the slide", replace=True)
+
+    def _on_opened(self, session: object) -> None:
+        assert isinstance(session, Session)
+        self._session = session
+        self._tell_slide()
+
+    def _tell_slide(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        width_um, height_um = session.slide.size_um
+        done, total = session.analysed_tiles, len(session.whole.tiles)
+        text = (
+            f"{session.slide.require_mpp():.4g} µm/px · {width_um / 1000:.1f} x {height_um / 1000:.1f} mm"
+            f" · {done:,} of {total:,} tiles analysed"
+        )
+        if session.unreadable:
+            text += f" · {len(session.unreadable):,} tiles cannot be read"
+        self.panel.slide.set_facts(text)
+
+    # ---- jobs --------------------------------------------------------------------------------
+
+    def _stain(self, area: Rect | None, regions: tuple[Region, ...] = ()) -> None:
+        pool = self._pool
+
+        def work(job: Job) -> None:
+            # Read here: the job that opens the slide may still have been running at the click.
+            session = self._session
+            if session is None:
+                raise Cancelled("The slide could not be opened.")
+            arguments = (pool.executor, job.report, job.show, job.cancelled, area, regions)
+            job.show(session.stain(*arguments))
+
+        self._run(work, lambda result: None, "Staining")
+
+    def _run(self, work: Work, done: Done, label: str, replace: bool = False) -> None:
+        if self._job is not None:
+            self._next = (work, done, label)
+            if replace:
+                self._job.cancel()
+            return
+        job = Job(work)
+        self._job, self._done = job, done
+        self._ties.add(job.cancel)
+        job.progressed.connect(self._on_progress)
+        job.found.connect(self._on_cells)
+        job.ended.connect(self._on_ended)
+        self.panel.begin(label)
+        self._refresh()
+        job.start()
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.panel.report(progress.done, progress.total)
+
+    def _on_cells(self, cells: Cells) -> None:
+        ref = None if self._layer is None else slide_ref(self._layer.metadata)
+        view = self._view
+        # Another slide may have been chosen while these were on their way.
+        if ref is None or view is None or cells.plan.slide != ref:
+            return
+        if cells.model.sha256 != self._model.sha256:
+            return
+        view.cells = cells
+        self._show_gene(cells)
+        self._tell_slide()
+        self.cells_changed.emit()
+
+    def _on_ended(self, error: BaseException | None) -> None:
+        job, done = self._job, self._done
+        self._job = self._done = None
+        self.panel.end()
+        if isinstance(error, WorkerFailed):
+            self._pool.close()
+        if error is None and done is not None and job is not None:
+            done(job.result)
+        elif isinstance(error, Cancelled):
+            # What was finished before the cancelling is kept, so it is shown.
+            self._show_finished()
+        elif isinstance(error, PastError):
+            show_error(str(error))
+        elif error is not None:
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+        waiting, self._next = self._next, None
+        if waiting is not None:
+            self._run(*waiting)
+        self._refresh()
+        if self._job is None:
+            self.idle.emit()
+
+    def _show_finished(self) -> None:
+        session = self._session
+        if session is not None and self._next is None:
+            self._next = (
+                lambda job: job.show(session.cells()),
+                lambda result: None,
+                "Showing cells",
+            )
+
+    def _refresh(self) -> None:
+        ready = self._layer is not None and not in_pixels(self._layer)
+        cells = self.cells
+        self.panel.set_state(
+            can_stain=ready and (self._job is None or self._session is None),
+            has_cells=cells is not None and len(cells) > 0,
+        )
+        self.panel.set_thinned(
+            0 if self._view is None or not self._view.thinned else len(self._view.drawn),
+            0 if cells is None else len(cells),
+        )
+
+    # ---- genes and scores --------------------------------------------------------------------
+
+    def _on_gene(self) -> None:
+        gene = self.panel.gene.current
+        if gene is None:
+            return
+        preset, self._why_not = None, ""
+        try:
+            gene.require_scorable()
+            preset = chosen_cutoffs(self._model, gene)
+        except (GeneError, MissingCutoffs) as exc:
+            self._why_not = str(exc)
+        chosen = self._given_cutoffs.get(gene.symbols, preset)
+        self.panel.cutoffs.set_cutoffs(preset, chosen, self._why_not)
+        self._show_again()
+
+    def _on_cutoffs(self) -> None:
+        gene, chosen = self.panel.gene.current, self.panel.cutoffs.cutoffs
+        if gene is not None and chosen is not None:
+            self._given_cutoffs[gene.symbols] = chosen
+        self._show_again()
+
+    def _show_again(self) -> None:
+        cells = self.cells
+        if cells is not None:
+            self._show_gene(cells)
+            self.cells_changed.emit()
+
+    def _show_gene(self, cells: Cells) -> None:
+        gene, view, cutoffs = self.panel.gene.current, self._view, self.panel.cutoffs
+        if gene is None or view is None:
+            return
+        shown = staining(cells, gene, cutoffs.cutoffs, cutoffs.classes_shown)
+        if len(cells) or view.points is not None:
+            view.show(cells, shown)
+        cutoffs.legend.set_staining(shown if len(cells) else None)
+        self.panel.banner.set_model(self._model, cells)
+        self._score()
+        self._refresh()
+
+    def _score(self) -> None:
+        cells, shown = self.cells, self.shown
+        self._scores, note = None, self._why_not
+        if cells is not None and len(cells) and shown is not None and shown.cutoffs is not None:
+            regions = self.regions()
+            self._scores = score_table(shown.values, cells.centers_um, shown.cutoffs, regions)
+            note = score_note(self._scores, shown.resolved.label, self._model.name)
+        self.panel.regions.set_table(self._scores, note if cells is not None else "")
+
+    # ---- regions, camera, files --------------------------------------------------------------
+
+    def _on_new_regions(self) -> None:
+        add_regions_layer(self._viewer)
+
+    def _on_role(self, role: str) -> None:
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Shapes):
+            set_role(active, role)
+
+    def _on_regions(self, event: object = None) -> None:
+        self._region_timer.start()
+
+    def _on_regions_rested(self) -> None:
+        for layer in self._viewer.layers:
+            if isinstance(layer, Shapes):
+                complete_names(layer)
+        self._score()
+
+    def _on_region_chosen(self, name: str) -> None:
+        bounds = [r.bounds for r in self.regions() if r.name == name] or [self.slide_bounds]
+        if bounds[0] is not None:
+            fly_to(self._viewer, bounds[0])
+
+    def _on_camera(self, event: object = None) -> None:
+        self._camera_timer.start()
+
+    def _on_camera_rested(self) -> None:
+        if self._view is not None and self._view.thinned:
+            self._view.follow_camera()
+            self._refresh()
+
+    def _on_export_cells(self) -> None:
+        kinds = ";;".join(f"*{suffix}" for suffix in writable_suffixes())
+        path, kind = QFileDialog.getSaveFileName(self, "Export cells", "cells.h5ad", kinds)
+        if path:
+            suffix = "" if Path(path).suffix else kind.removeprefix("*")
+            self.export_cells_to(path + suffix)
+
+    def _on_export_scores(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Export scores", "scores.csv", "*.csv")
+        if path:
+            self.export_scores_to(path if Path(path).suffix else f"{path}.csv")

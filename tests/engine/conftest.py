@@ -1,0 +1,54 @@
+"""A drawn slide of six tiles, and stores of a test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_past.engine import Cells, Plan, Store, make_plan
+from napari_past.model import Model, load_model
+from napari_past.sample import write_phantom
+from napari_past.slide import Slide, open_slide
+
+WIDTH_PX, HEIGHT_PX, MPP = 1150, 800, 0.5
+
+
+@pytest.fixture(scope="session")
+def slide_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """575 x 400 µm: three tiles by two of 256 µm, the outer ones cut by the slide's edge."""
+    path = tmp_path_factory.mktemp("slide") / "phantom.ome.tif"
+    return Path(write_phantom(path, WIDTH_PX, HEIGHT_PX, MPP, seed=4))
+
+
+@pytest.fixture(scope="session")
+def slide(slide_file: Path) -> Slide:
+    return open_slide(slide_file)
+
+
+@pytest.fixture(scope="session")
+def model(tiny_model_file: Path) -> Model:
+    return load_model(tiny_model_file, "cpu")
+
+
+@pytest.fixture(scope="session")
+def plan(slide: Slide, model: Model) -> Plan:
+    """The whole slide's."""
+    return make_plan(slide, model)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    plan: Plan, model: Model, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Cells]:
+    """The whole slide, computed once; each call gives it from its store."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    Cells(plan, model, Store(plan.key, root)).compute()
+    return lambda: Cells(plan, model, Store(plan.key, root))
+
+
+@pytest.fixture(scope="session")
+def tile_bytes() -> Callable[[Store], dict[str, bytes]]:
+    """``tile_bytes(store)``: what lies in its folder, by name."""
+    return lambda store: {p.name: p.read_bytes() for p in sorted(store.folder.iterdir())}

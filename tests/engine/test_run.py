@@ -1,0 +1,235 @@
+"""Runs that are resumed, cancelled, killed and damaged end like one that was left alone."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_past.engine import Cells, Store, make_plan, run_plan, run_tile
+from napari_past.errors import BadModel, Cancelled, CannotWrite, WorkerFailed
+from napari_past.sample import draw_phantom
+from napari_past.sample.ome_tiff import write_pyramid
+from napari_past.slide import open_slide
+
+
+@pytest.fixture
+def two_tiles(plan):
+    """The first two tiles of the plan."""
+    return replace(plan, tiles=plan.tiles[:2])
+
+
+def counted(plan, store, **options):
+    """Tiles that were computed, and what was told."""
+    told = []
+    run_plan(plan, store, on_tile=told.append, **options)
+    return [p.result.tile for p in told if p.result is not None], told
+
+
+def test_progress_and_resume(two_tiles, tmp_path, undisturbed, tile_bytes):
+    store = Store(two_tiles.key, tmp_path)
+    first = replace(two_tiles, tiles=two_tiles.tiles[:1])
+    assert counted(first, store)[0] == [two_tiles.tiles[0]]
+    computed, told = counted(two_tiles, store)
+    assert computed == [two_tiles.tiles[1]]
+    assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
+    assert counted(two_tiles, store)[0] == []
+    whole = tile_bytes(undisturbed().store)
+    assert tile_bytes(store).items() <= whole.items()
+
+
+def test_tile_is_what_the_slide_holds_there(plan, slide):
+    result = run_tile(plan.slide, plan.tiles[0], plan.model, plan.detector)
+    cells = result.cells
+    assert len(cells) > 20
+    assert plan.tiles[0].rect.contains(cells.centers_um).all()
+    assert result.embeddings.shape == (len(cells), 16)
+    assert result.embeddings.dtype == np.float16
+    assert result.hematoxylin_od.dtype == np.float32
+    assert result.hematoxylin_od.min() > 0.05
+    assert not result.unreadable
+
+
+def test_cancel_keeps_what_is_finished(plan, tmp_path):
+    store = Store(plan.key, tmp_path)
+    finished = []
+    with pytest.raises(Cancelled, match="finished tiles are kept"):
+        run_plan(
+            plan,
+            store,
+            on_tile=lambda p: finished.append(p.done),
+            cancelled=lambda: bool(finished) and finished[-1] >= 1,
+        )
+    assert [store.has(t) for t in plan.tiles[:3]] == [True, False, False]
+
+
+def test_kill_in_mid_write(plan, slide_file, tiny_model_file, tmp_path, undisturbed, tile_bytes):
+    """The process dies by signal 9 just before its third tile would get its name."""
+    script = textwrap.dedent(
+        f"""
+        import os, signal
+        from pathlib import Path
+        import napari_past as past
+        from napari_past.engine import Store, make_plan, run_plan
+        plan = make_plan(past.open_slide({str(slide_file)!r}), {str(tiny_model_file)!r},
+                         device="cpu")
+        store = Store(plan.key, Path({str(tmp_path)!r}))
+        replace, left = os.replace, [2]
+        def dying(*args):
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            replace(*args)
+        os.replace = dying
+        run_plan(plan, store)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    store = Store(plan.key, tmp_path)
+    assert [store.has(t) for t in plan.tiles[:3]] == [True, True, False]
+    assert list(store.folder.glob("*.part"))
+    assert len(counted(plan, store)[0]) == len(plan.tiles) - 2
+    for left in store.folder.glob("*.part"):
+        left.unlink()
+    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "zeros", "other shapes"])
+def test_damaged_tile_is_computed_anew(two_tiles, model, tmp_path, undisturbed, tile_bytes, damage):
+    whole = tile_bytes(undisturbed().store)
+    names = [f"{t.column}_{t.row}.tile" for t in two_tiles.tiles]
+    store = Store(two_tiles.key, tmp_path)
+    for name in names:
+        (store.folder / name).write_bytes(whole[name])
+    content = whole[names[0]]
+    other = store.read(two_tiles.tiles[1])
+    (store.folder / names[0]).write_bytes(
+        {"empty": b"", "cut": content[:-3], "zeros": bytes(len(content)), "other shapes": b""}[
+            damage
+        ]
+    )
+    if damage == "other shapes":
+        from safetensors.numpy import save_file
+
+        arrays = {
+            "centers_um": other.cells.centers_um,
+            "vertices_um": other.cells.outlines.vertices_um,
+            "offsets": other.cells.outlines.offsets,
+            "areas_um2": other.cells.areas_um2,
+            "embeddings": other.embeddings[:-1],
+            "hematoxylin_od": other.hematoxylin_od,
+        }
+        save_file(arrays, store.folder / names[0])
+    cells = Cells(two_tiles, model, store)
+    assert len(cells) == sum(len(undisturbed().store.read(t).cells) for t in two_tiles.tiles)
+    assert tile_bytes(store).items() <= whole.items()
+
+
+def test_store_that_cannot_be_read_back_is_told(two_tiles, model, tmp_path):
+    store = Store(two_tiles.key, tmp_path)
+    for tile in two_tiles.tiles:
+        path = store.folder / f"{tile.column}_{tile.row}.tile"
+        path.symlink_to("/proc/self/mem" if os.path.exists("/proc/self/mem") else os.devnull)
+    with pytest.raises(CannotWrite, match="cannot be read back"):
+        Cells(two_tiles, model, store).compute()
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def test_worker_process_gives_the_same_bytes(plan, tmp_path, pool, undisturbed, tile_bytes):
+    store = Store(plan.key, tmp_path)
+    computed, told = counted(plan, store, executor=pool)
+    assert sorted(computed, key=lambda t: (t.row, t.column)) == list(plan.tiles)
+    assert [p.done for p in told] == list(range(len(plan.tiles) + 1))
+    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+
+
+def test_lost_worker(plan, tmp_path, pool):
+    store = Store(plan.key, tmp_path)
+    worker = pool.submit(os.getpid).result()
+    done = []
+
+    def kill_after_the_first(progress):
+        done.append(progress)
+        if progress.done == 1:
+            os.kill(worker, signal.SIGKILL)
+
+    with pytest.raises(WorkerFailed, match="finished tiles are kept"):
+        run_plan(plan, store, executor=pool, on_tile=kill_after_the_first)
+    assert sum(store.has(t) for t in plan.tiles) >= 1
+    with pytest.raises(WorkerFailed):  # the pool stays broken
+        run_plan(plan, store, executor=pool)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "disk .* is full"),
+        (errno.EROFS, "cannot be written"),
+        (errno.EACCES, "cannot"),
+    ],
+)
+def test_disk_that_takes_no_more(two_tiles, tmp_path, monkeypatch, number, message):
+    store = Store(two_tiles.key, tmp_path)
+
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(CannotWrite, match=message) as told:
+        run_plan(two_tiles, store)
+    assert "NAPARI_PAST_CACHE" in str(told.value)
+    assert sorted(p.name for p in store.folder.iterdir()) == ["key.json"]
+
+
+def test_cache_folder_that_is_a_file(plan, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(CannotWrite, match="NAPARI_PAST_CACHE"):
+        Store(plan.key, tmp_path / "taken")
+
+
+def test_model_file_that_changed_meanwhile(slide, tmp_path, write_tiny_model):
+    path = write_tiny_model(tmp_path / "m.safetensors")
+    plan = make_plan(slide, str(path), device="cpu")
+    write_tiny_model(path, version="2")
+    with pytest.raises(BadModel, match="changed since"):
+        run_plan(plan, Store(plan.key, tmp_path))
+
+
+def test_unreadable_tile_is_marked_and_tried_again(tmp_path, model):
+    """JPEG data of one file tile of level 0 lost; the coarse level and the rest are whole."""
+    path = tmp_path / "damaged.ome.tif"
+    write_pyramid(path, draw_phantom(1280, 640, 0.5, seed=1).rgb, 0.5, "damaged", jpeg=True)
+    with tifffile.TiffFile(path) as tif:
+        page = tif.series[0].levels[0].keyframe
+        start, count = page.dataoffsets[2], page.databytecounts[2]  # px 512–768, 0–256
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(count))
+    with open_slide(path) as slide:
+        plan = make_plan(slide, model)
+        cells = Cells(plan, model, Store(plan.key, tmp_path)).compute()
+        lost = {(t.column, t.row) for t in cells.unreadable}
+        assert lost == {(0, 0), (1, 0)}  # the first one's halo reaches into it
+        assert len(plan.tiles) - len(lost) == sum(cells.store.has(t) for t in plan.tiles)
+        assert len(cells) > 50
+        assert not any(t.rect.contains(cells.centers_um).any() for t in cells.unreadable)
+        assert cells.to_anndata().uns["napari_past"]["unreadable_tiles"] == ["0,0", "1,0"]
+        again = Cells(plan, model, cells.store).compute()
+        assert again.unreadable == cells.unreadable
+        assert again.ids == cells.ids

@@ -1,0 +1,102 @@
+"""Embeddings to numbers that a user sees: numpy alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_past.errors import UnknownGene
+from napari_past.model import load_model
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model_file):
+    return load_model(tiny_model_file, "cpu")
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    return np.random.default_rng(1).normal(size=(9, 16)).astype(np.float16)
+
+
+def test_expression_is_one_row_of_the_read_out(model, embeddings, tiny_tensors):
+    weight = tiny_tensors["readout.weight"].astype(np.float64)
+    bias = tiny_tensors["readout.bias"].astype(np.float64)
+    values = model.expression(embeddings, ["CD3E", "ERBB2"])
+    assert values.shape == (9, 2)
+    assert values.dtype == np.float32
+    rows = [e.astype(np.float64) for e in embeddings]
+    expected = [[float(e @ weight[k] + bias[k]) for k in (3, 0)] for e in rows]
+    np.testing.assert_allclose(values, expected, atol=1e-4)
+
+
+def test_a_gene_does_not_depend_on_the_others_or_on_other_cells(model, embeddings):
+    together = model.expression(embeddings, list(model.genes))
+    for k, gene in enumerate(model.genes):
+        alone = model.expression(embeddings[4:5], [gene])[0, 0]
+        np.testing.assert_allclose(alone, together[4, k], rtol=1e-5)
+
+
+def test_unknown_gene(model, embeddings):
+    for ask in (lambda: model.expression(embeddings, ["TP53"]), lambda: model.reliability("TP53")):
+        with pytest.raises(UnknownGene, match="does not predict TP53"):
+            ask()
+
+
+def test_reliability_names_its_evidence(model):
+    measured = model.reliability("ERBB2")
+    assert measured.label == "same patient · 100 µm spots · r 0.31 (2 sections: 0.25, 0.38)"
+    assert measured.r == 0.3125
+    assert measured.grey
+    assert measured.learnable
+    assert model.reliability("EPCAM").label == "same patient · 100 µm spots · r not measured"
+    assert model.reliability("CD3D").r is None
+    rare = model.reliability("KRT5")
+    assert not rare.learnable
+    assert rare.label == "not learnable · seen in 1.2 % of training spots"
+    assert rare.r == 0.5
+
+
+def test_unseen_patients_take_the_grey_away(tmp_path, write_tiny_model):
+    changes = {"patients": 3, "unseen_patients": 1}
+    model = load_model(write_tiny_model(tmp_path / "m.safetensors", evidence=changes))
+    shown = model.reliability("ERBB2")
+    assert not shown.grey
+    assert shown.label.startswith("1 unseen patient · 100 µm spots")
+
+
+def test_cutoffs_of_the_card(model):
+    limits = model.cutoffs("ERBB2")
+    assert limits is not None
+    assert limits.values == (-0.5, 0.0, 0.5)
+    assert limits.source == "tiny card: drawn by lot"
+    assert model.cutoffs("EPCAM") is None
+
+
+def test_distance_from_training_cells(model, tiny_tensors):
+    mean = tiny_tensors["statistics.mean"].astype(np.float64)
+    whitening = tiny_tensors["statistics.whitening"].astype(np.float64)
+    away = np.stack([mean, mean + 1, mean - 3])
+    expected = [sum(((e - mean) @ whitening) ** 2) / 4.0 for e in away]
+    distance = model.unlike_training(away)
+    assert distance.dtype == np.float32
+    np.testing.assert_allclose(distance, expected, rtol=1e-4, atol=1e-9)
+
+
+def test_showing_results_needs_no_torch():
+    """A viewer that opens a slide analysed before must not wait seconds for torch."""
+    code = (
+        "import sys, numpy as np\n"
+        "import napari_past as past\n"
+        "model = past.load_model('past-mini')\n"
+        "model.expression(np.zeros((3, model.embed_dim), np.float16), ['ERBB2'])\n"
+        "model.unlike_training(np.zeros((3, model.embed_dim), np.float16))\n"
+        "model.reliability('ERBB2'), model.cutoffs('ERBB2')\n"
+        "import napari_past.engine\n"
+        "print([m for m in ('torch', 'timm', 'qtpy', 'napari') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
