@@ -1,6 +1,6 @@
 """Does a model make sense of single cells? Marker sets against annotated types.
 
-    python benchmarks/single_cells.py FOLDER [--model past-mini]
+    python benchmarks/single_cells.py FOLDER [--model past-mini] [--out docs/single-cells.md]
 
 FOLDER holds crc_nuclei/ with img*.png (about 0.5 µm/px) and img*.json ({type: [[x, y], …]}).
 Prints, for each gene set, the area under the ROC curve of its mean predicted value for its own type
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="past-mini")
+    parser.add_argument("--out", type=Path, help="write the table as Markdown")
     options = parser.parse_args()
     model = past.load_model(options.model)
     embeddings, types = [], []
@@ -60,6 +61,13 @@ def main() -> None:
         result[kind] = round(auc(model.expression(vectors, known).mean(axis=1), kinds == kind), 3)
     counts = {kind: int((kinds == kind).sum()) for kind in SETS}
     print(json.dumps({"model": model.name, "nuclei": counts, "auc": result}, indent=1))
+    if options.out:
+        rows = [
+            f"| {kind} | {', '.join(SETS[kind])} | {counts[kind]} | {result[kind]:.2f} |"
+            for kind in SETS
+        ]
+        head = ["| nuclei | mean of predicted | n | AUC against the others |", "|---|---|---|---|"]
+        options.out.write_text("\n".join([*head, *rows, ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":

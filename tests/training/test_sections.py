@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -76,9 +77,6 @@ def test_nuclei_of_a_spot_lie_in_it(folder):
 
 def test_section_without_nuclei(folder):
     section = read_section(folder, "S1", "P", 0.5)
-    section.rgb[:] if False else None
-    from dataclasses import replace
-
     blank = replace(section, rgb=np.full_like(section.rgb, 240))
     with pytest.raises(PastError, match="No spot of section S1 holds a nucleus"):
         spot_set(blank, 0.5, 248, 60.0)

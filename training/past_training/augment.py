@@ -25,8 +25,8 @@ def oriented(
 def restained(image_BCHW: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Random stain strength, hue and glass colour for each image of 0–255 floats.
 
-    Works in optical density, as Tellez et al. 2019 (Med Image Anal 58:101544) found useful: density is
-    mixed between channels, scaled and offset.
+    Works in optical density, as Tellez et al. 2019 (Med Image Anal 58:101544) found useful: density
+    is mixed between channels, scaled and offset.
     """
     n = image_BCHW.shape[0]
     od = -torch.log((image_BCHW + 1) / 256)

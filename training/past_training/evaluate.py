@@ -45,8 +45,8 @@ def colour_statistics(
 ) -> FloatArray:
     """40 statistics of colour and haematoxylin for each spot, (s, 40): the baseline to beat.
 
-    Mean, deviation and percentiles 1, 5, 10, 25, 50, 75, 90, 99 of the optical density in red, green
-    and blue and of the haematoxylin amount, in the centre `side_px` of each crop.
+    Mean, deviation and percentiles 1, 5, 10, 25, 50, 75, 90, 99 of the optical density in red,
+    green and blue and of the haematoxylin amount, in the centre `side_px` of each crop.
     """
     margin = (spots.crops.shape[1] - side_px) // 2
     crops = spots.crops[:, margin : margin + side_px : 2, margin : margin + side_px : 2]

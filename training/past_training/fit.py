@@ -66,8 +66,8 @@ def fit_tower(
     steps = config.epochs * (len(index) // config.batch_spots)
     if steps < 1:
         raise PastError(
-            f"{len(index)} spots do not fill one batch of {config.batch_spots}; set fit.batch_spots "
-            f"of the recipe to less, or give more sections."
+            f"{len(index)} spots do not fill one batch of {config.batch_spots}; set "
+            f"fit.batch_spots of the recipe to less, or give more sections."
         )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps)
     for epoch in range(config.epochs):

@@ -1,8 +1,9 @@
 """Sections of Spatial Transcriptomics (ST): a picture, spot positions, counts.
 
 Reads the layout of the HER2-positive breast cancer data of Andersson et al. 2021 (Nat Commun
-12:6012): ``<section>.jpg``, ``<section>.tsv.gz`` (spots "XxY" by genes) and ``<section>_selection.tsv`` with
-``x, y, pixel_x, pixel_y``, where pixel_x is the column and pixel_y the row in the picture.
+12:6012): ``<section>.jpg``, ``<section>.tsv.gz`` (spots "XxY" by genes) and
+``<section>_selection.tsv`` with ``x, y, pixel_x, pixel_y``, where pixel_x is the column and pixel_y
+the row in the picture.
 """
 
 from __future__ import annotations

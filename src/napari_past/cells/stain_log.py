@@ -103,8 +103,8 @@ class StainLogDetector:
 def _disc(radius_px: float) -> npt.NDArray[np.bool_]:
     """Filled disc of at least one pixel's radius."""
     r = max(1, round(radius_px))
-    y, x = np.mgrid[-r : r + 1, -r : r + 1]
-    return np.asarray(np.hypot(y, x) <= r)
+    offset = np.arange(-r, r + 1)
+    return np.asarray(np.hypot(offset[:, None], offset) <= r)
 
 
 def _measured(
@@ -132,7 +132,7 @@ def _measured(
     chosen = np.flatnonzero(keep)
     if len(chosen) == 0:
         return FoundCells.empty()
-    rows, columns = np.indices(labels.shape, sparse=True)
+    rows, columns = np.arange(labels.shape[0])[:, None], np.arange(labels.shape[1])[None]
     y = np.bincount(flat, weights=np.broadcast_to(rows, labels.shape).ravel(), minlength=n + 1)
     x = np.bincount(flat, weights=np.broadcast_to(columns, labels.shape).ravel(), minlength=n + 1)
     centers_px = np.stack([y, x], axis=1)[chosen] / count[chosen, None]

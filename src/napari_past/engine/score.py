@@ -58,7 +58,8 @@ def chosen_cutoffs(
         return cutoffs
     if cutoffs is not None:
         try:
-            return Cutoffs(*(float(c) for c in cutoffs), source="given")
+            weak, moderate, strong = (float(c) for c in cutoffs)
+            return Cutoffs(weak, moderate, strong, source="given")
         except (TypeError, ValueError) as exc:
             raise PastError(
                 f"Cut-offs are three ascending numbers in the unit of the expression, but got "

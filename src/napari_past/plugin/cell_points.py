@@ -74,7 +74,7 @@ def point_layer(cells: Cells, shown: Staining, index: npt.NDArray[np.intp]) -> L
 
 
 def layer_name(cells: Cells, shown: Staining) -> str:
-    """ "ERBB2 · past-mini"."""
+    """As "ERBB2 · past-mini"."""
     return f"{' + '.join(shown.resolved.symbols)} · {cells.model.name}"
 
 
@@ -83,9 +83,8 @@ def add_points(viewer: napari.Viewer, layer_data: LayerData) -> Points:
     data, arguments, _ = layer_data
     if len(data) == 0:
         # napari makes features and colours of an empty layer fail to grow later.
-        arguments = {
-            k: v for k, v in arguments.items() if k not in ("features", "face_color", "symbol")
-        }
+        per_cell = ("features", "face_color", "symbol")
+        arguments = {k: v for k, v in arguments.items() if k not in per_cell}
         layer = viewer.add_points(np.zeros((0, 2)), **arguments)
     else:
         layer = viewer.add_points(data, **arguments)
@@ -94,7 +93,7 @@ def add_points(viewer: napari.Viewer, layer_data: LayerData) -> Points:
 
 
 def update_points(layer: Points, layer_data: LayerData) -> None:
-    """Show other cells or another gene in a layer that is there; the same cells are only recoloured."""
+    """Show other cells or another gene in a layer; the same cells are only recoloured."""
     data, arguments, _ = layer_data
     if data.shape != layer.data.shape or not np.array_equal(data, layer.data):
         layer.selected_data = set()

@@ -109,7 +109,8 @@ class CutoffBox(QWidget):
 
     def _on_edited(self) -> None:
         try:
-            chosen = Cutoffs(*(round(s.value(), 3) for s in self.spins), source=GIVEN)
+            weak, moderate, strong = (round(spin.value(), 3) for spin in self.spins)
+            chosen = Cutoffs(weak, moderate, strong, GIVEN)
         except ValueError:
             self.source.setText("The three cut-offs must ascend; the last valid ones stay in use.")
             return

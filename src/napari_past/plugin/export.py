@@ -27,9 +27,9 @@ def exported_table(cells: Cells, shown: Staining, regions: Sequence[Region]) -> 
     adata = cells.to_anndata(list(genes))
     if shown.cutoffs is not None:
         label = gene.symbols[0] if len(gene.symbols) == 1 else gene.name
-        codes = shown.classes
+        # position −1, no class, is what pandas takes for a missing value
         adata.obs[f"{label}_class"] = pd.Categorical.from_codes(
-            codes.astype(int), categories=list(CLASS_NAMES), ordered=True
+            shown.classes.tolist(), categories=pd.Index(CLASS_NAMES), ordered=True
         )
         told = adata.uns["napari_past"]
         told["cutoffs"][label] = list(shown.cutoffs.values)

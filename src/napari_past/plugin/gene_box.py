@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QCompleter, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QCompleter, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_past.engine import chosen_genes
 from napari_past.errors import GeneError
@@ -33,7 +33,9 @@ class GeneBox(QWidget):
         self.box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.box.lineEdit().setPlaceholderText("Gene or marker, such as ERBB2 or HER2")
+        edit = QLineEdit()
+        edit.setPlaceholderText("Gene or marker, such as ERBB2 or HER2")
+        self.box.setLineEdit(edit)
         self.meaning = QLabel()
         self.badge = QLabel()
         self.badge.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -45,8 +47,8 @@ class GeneBox(QWidget):
             label.setWordWrap(True)
             layout.addWidget(label)
         self.box.activated.connect(self._on_entered)
-        self.box.lineEdit().returnPressed.connect(self._on_entered)
-        self.box.lineEdit().editingFinished.connect(self._on_entered)
+        edit.returnPressed.connect(self._on_entered)
+        edit.editingFinished.connect(self._on_entered)
 
     def set_model(self, model: Model) -> None:
         """Offer the model's genes and markers; the gene stays where the model has it."""

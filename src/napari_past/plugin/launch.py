@@ -84,9 +84,8 @@ def demo(
     else:
         tissue = slide.tissue_mask()
         rows, columns = np.nonzero(tissue.mask)
-        fly_to(
-            viewer, _square(np.median(columns) * tissue.mpp, np.median(rows) * tissue.mpp, 1000.0)
-        )
+        x_um, y_um = np.median(columns) * tissue.mpp, np.median(rows) * tissue.mpp
+        fly_to(viewer, _square(x_um, y_um, 1000.0))
         widget.stain_view()
     _wait_until_idle(widget)
     cells = widget.cells
@@ -95,6 +94,8 @@ def demo(
         _add_tumour(viewer, close_up)
         widget.panel.cutoffs.as_classes.setChecked(True)
         fly_to(viewer, close_up)
+        if widget.view is not None and widget.view.points is not None:
+            viewer.layers.selection.active = widget.view.points
     _pause(_SETTLE_MS)
     viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     if keep_open:
@@ -139,12 +140,12 @@ def _wait_until_idle(widget: VirtualStaining) -> None:
     loop = QEventLoop()
     widget.idle.connect(loop.quit)
     QTimer.singleShot(_LONGEST_MS, loop.quit)
-    loop.exec_() if hasattr(loop, "exec_") else loop.exec()
+    loop.exec_()
 
 
 def _pause(milliseconds: int) -> None:
     """Let the canvas draw and timers fire."""
     loop = QEventLoop()
     QTimer.singleShot(milliseconds, loop.quit)
-    loop.exec_() if hasattr(loop, "exec_") else loop.exec()
+    loop.exec_()
     QApplication.processEvents()

@@ -18,7 +18,14 @@ from napari_past.plugin.staining import CLASS_SYMBOLS, Staining, colour_table
 from napari_past.stain import CLASS_COLOURS, CLASS_NAMES
 
 _STOPS = 16
-_STAR = [(0, -1), (0.29, -0.4), (0.95, -0.31), (0.48, 0.15), (0.59, 0.81)]
+_SCALE_HEIGHT, _CLASSES_HEIGHT = 52, 28
+_STAR: list[tuple[float, float]] = [
+    (0, -1),
+    (0.29, -0.4),
+    (0.95, -0.31),
+    (0.48, 0.15),
+    (0.59, 0.81),
+]
 _STAR += [(0, 0.5), (-0.59, 0.81), (-0.48, 0.15), (-0.95, -0.31), (-0.29, -0.4)]
 
 
@@ -29,10 +36,12 @@ class Legend(QWidget):
         super().__init__()
         self._shown: Staining | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(52)
+        self.setFixedHeight(_SCALE_HEIGHT)
 
     def set_staining(self, shown: Staining | None) -> None:
         self._shown = shown
+        classes = shown is not None and shown.as_classes
+        self.setFixedHeight(_CLASSES_HEIGHT if classes else _SCALE_HEIGHT)
         self.setAccessibleDescription(self.text())
         self.update()
 
@@ -80,12 +89,12 @@ class Legend(QWidget):
         step = self.width() / len(CLASS_NAMES)
         ink = painter.pen()
         for k, (name, rgb) in enumerate(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)):
-            center = QPointF(k * step + 10, 18)
+            center = QPointF(k * step + 10, 14)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(*rgb))
             _paint_symbol(painter, CLASS_SYMBOLS[k], center, 7.0)
             painter.setPen(ink)
-            place = QRectF(k * step + 22, 6, step - 22, 24)
+            place = QRectF(k * step + 22, 2, step - 22, 24)
             painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, name)
 
 
@@ -93,7 +102,7 @@ def _paint_symbol(painter: QPainter, symbol: str, center: QPointF, radius: float
     if symbol == "disc":
         painter.drawEllipse(center, radius, radius)
         return
-    shapes = {
+    shapes: dict[str, list[tuple[float, float]]] = {
         "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
         "diamond": [(0, -1), (1, 0), (0, 1), (-1, 0)],
         "star": _STAR,

@@ -93,10 +93,8 @@ def outline_layer(cells: Cells, classes: npt.NDArray[np.int8] | None) -> LayerDa
 
 def outline_colours() -> DirectLabelColormap:
     """QuPath's colours of the classes, a calm one for outlines without class."""
-    table: dict[int | None, tuple[float, ...]] = {
-        None: (0.0, 0.0, 0.0, 0.0),
-        0: (0.0, 0.0, 0.0, 0.0),
-    }
+    clear = (0.0, 0.0, 0.0, 0.0)
+    table: dict[int | None, tuple[float, ...]] = {None: clear, 0: clear}
     for label, rgb in enumerate(CLASS_COLOURS, start=1):
         table[label] = (*(c / 255 for c in rgb), 1.0)
     table[PLAIN] = PLAIN_COLOUR

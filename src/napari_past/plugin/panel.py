@@ -12,12 +12,14 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_past.plugin.banner import Banner
 from napari_past.plugin.cutoff_box import CutoffBox
+from napari_past.plugin.export_box import ExportBox
 from napari_past.plugin.gene_box import GeneBox
 from napari_past.plugin.model_box import ModelBox
 from napari_past.plugin.region_box import RegionBox
@@ -27,7 +29,7 @@ from napari_past.types import RESEARCH_USE
 WIDTH_PX = 380
 
 
-class Panel(QScrollArea):
+class Panel(QWidget):
     """Holds the parts and lays them out; knows neither slides nor layers."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
@@ -49,12 +51,10 @@ class Panel(QScrollArea):
         self.thinned.setWordWrap(True)
         self.cutoffs = CutoffBox()
         self.regions = RegionBox()
-        self.export_cells = QPushButton("Export cells…")
-        self.export_cells.setToolTip("AnnData (.h5ad), table (.csv) or QuPath (.geojson)")
-        self.export_scores = QPushButton("Export scores…")
+        self.export = ExportBox()
         notice = QLabel(RESEARCH_USE)
         notice.setWordWrap(True)
-        notice.setStyleSheet("font-weight: 600;")
+        notice.setStyleSheet("font-weight: 600; padding: 2px 8px;")
         shortcuts = QLabel(" · ".join(f"{key}: {what}" for key, what in keys.items()))
         shortcuts.setWordWrap(True)
         shortcuts.setStyleSheet("color: #9aa0a6;")
@@ -64,7 +64,7 @@ class Panel(QScrollArea):
         working.setContentsMargins(0, 0, 0, 0)
         self._working.setLayout(working)
         self._cutoff_section = _section("Cut-offs", self.cutoffs)
-        self._export_section = _section("Export", _wrapped(self.export_cells, self.export_scores))
+        self._export_section = _section("Export", self.export)
         stain = _section(
             "Stain",
             self.models,
@@ -85,16 +85,23 @@ class Panel(QScrollArea):
             self._cutoff_section,
             _section("Regions", self.regions),
             self._export_section,
-            notice,
             shortcuts,
         ):
             layout.addWidget(widget)
         layout.addStretch()
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll = QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 4)
+        outside.addWidget(scroll)
+        # Below the scrolling part, so that it is in every view and every screenshot.
+        outside.addWidget(notice)
         self.setMinimumWidth(WIDTH_PX)
+        # napari adds empty space below a docked widget that does not ask for all the height.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.end()
         self.set_state(can_stain=False, has_cells=False)
         self.set_thinned(0, 0)

@@ -64,7 +64,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        # A killed viewer closes no pipes: the worker holds their other ends and would wait for ever.
+        # A killed viewer closes no pipes: the worker holds their other ends and would wait on.
         os._exit(1)
 
 

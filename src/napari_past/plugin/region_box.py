@@ -20,9 +20,7 @@ class RegionBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.draw = QPushButton("New regions layer")
-        self.draw.setToolTip(
-            "A layer in µm; click the corners of a polygon, double-click to close it."
-        )
+        self.draw.setToolTip("Click the corners of a polygon; double-click to close it.")
         self.role = QComboBox()
         self.role.addItems(ROLES)
         self.role.setToolTip("Role of the selected shapes, and of those drawn next.")
@@ -59,8 +57,6 @@ def score_note(table: ScoreTable, gene: str, model: str) -> str:
         lines.append(f"Excluded by Ignore* regions: {table.excluded:,} cells.")
     if table.without_class:
         lines.append(f"Without a value: {table.without_class:,} cells.")
-    lines.append(
-        f"{table.score_name[0].upper()}{table.score_name[1:]} of {gene} predicted by {model}; "
-        f"interval: {table.interval_name}."
-    )
+    score = table.score_name[0].upper() + table.score_name[1:]
+    lines.append(f"{score} of {gene} predicted by {model}; interval: {table.interval_name}.")
     return " ".join(lines)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
-from napari.layers import Shapes
+from napari.layers import Layer, Shapes
 
+from napari_past.plugin.pixel_size import in_pixels
 from napari_past.space import um_from_world
 from napari_past.types import IGNORE, INCLUDE, TUMOUR, Region
 
@@ -108,6 +109,15 @@ def regions_of(layer: Shapes, only: Iterable[int] | None = None) -> tuple[Region
             role = roles[i] if roles[i] in ROLES or roles[i].startswith("Ignore") else INCLUDE
             regions.append(Region(names[i] or f"{layer.name} {i + 1}", role, polygon))
     return tuple(regions)
+
+
+def all_regions(layers: Iterable[Layer], selected: bool = False) -> tuple[Region, ...]:
+    """Regions of every shapes layer that is in µm, or the selected shapes of those layers."""
+    found: list[Region] = []
+    for layer in layers:
+        if isinstance(layer, Shapes) and not in_pixels(layer):
+            found += regions_of(layer, layer.selected_data if selected else None)
+    return tuple(found)
 
 
 def _column(layer: Shapes, name: str) -> list[str]:

@@ -42,18 +42,16 @@ class RegionTable(QTableWidget):
 
     def set_table(self, table: ScoreTable | None) -> None:
         rows = () if table is None else table.rows
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         self.setRowCount(len(rows))
         for i, row in enumerate(rows):
             for j, text in enumerate(row_texts(row)):
                 item = QTableWidgetItem(text)
                 if j:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
+                    item.setTextAlignment(right)
                 item.setToolTip(row.explanation or f"{row.region}: {row.denominator}")
+                item.setData(Qt.ItemDataRole.UserRole, row.region)
                 self.setItem(i, j, item)
-            item = self.item(i, 0)
-            item.setData(Qt.ItemDataRole.UserRole, row.region)
             self.setRowHeight(i, _ROW_HEIGHT)
         self._fit()
 
@@ -62,7 +60,9 @@ class RegionTable(QTableWidget):
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 6)
 
     def _on_double_clicked(self, row: int, column: int) -> None:
-        self.chosen.emit(str(self.item(row, 0).data(Qt.ItemDataRole.UserRole)))
+        item = self.item(row, column)
+        if item is not None:
+            self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
 
 
 def row_texts(row: ScoreRow) -> tuple[str, ...]:

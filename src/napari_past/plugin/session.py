@@ -1,4 +1,4 @@
-"""One slide with one model: its plan, its finished tiles, and the cells in them. Knows no viewer."""
+"""One slide with one model: its plan, its finished tiles, their cells. Knows no viewer."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class Session:
         region: Rect | None = None,
         regions: Sequence[Region] = (),
     ) -> Cells:
-        """Compute the missing tiles of a part of the slide; returns the cells of all finished tiles.
+        """Compute the missing tiles of a part of the slide; returns all finished cells.
 
-        `on_cells` is told of the cells so far, from time to time. For other arguments and errors see
-        `engine.run_plan`.
+        `on_cells` is told of the cells so far, from time to time. For other arguments and errors
+        see `engine.run_plan`.
 
         Raises
         ------

@@ -8,7 +8,13 @@ import numpy.typing as npt
 from napari.layers import Labels, Points, Shapes
 
 from napari_past.engine import Cells
-from napari_past.plugin.cell_points import add_points, drawn_cells, point_layer, update_points
+from napari_past.plugin.cell_points import (
+    MOST_POINTS,
+    add_points,
+    drawn_cells,
+    point_layer,
+    update_points,
+)
 from napari_past.plugin.outline_labels import outline_layer
 from napari_past.plugin.staining import Staining
 from napari_past.plugin.viewport import view_rect
@@ -35,13 +41,17 @@ class SlideView:
         """Draw the cells with a gene's colours."""
         same_cells, before = cells is self.cells, self.shown
         self.cells, self.shown = cells, shown
+        if len(cells) == 0 and self.points is None:
+            return
         self._show_outlines(same_cells, before)
         self._show_points()
 
-    def follow_camera(self) -> None:
-        """Draw the cells that have come into view, where not all are drawn."""
-        if self.thinned and self.points is not None and self.points in self._viewer.layers:
+    def follow_camera(self) -> bool:
+        """Draw the cells that have come into view; False where all are drawn anyway."""
+        crowded = self.cells is not None and len(self.cells) > MOST_POINTS
+        if crowded and self.points is not None and self.points in self._viewer.layers:
             self._show_points()
+        return crowded
 
     def toggle_points(self) -> None:
         if self.points is not None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import napari
+import napari.viewer
 from napari.layers import Image, Layer, Shapes
-from napari.utils.notifications import (
-    notification_manager,
-    show_error,
-    show_info,
-    show_warning,
-)
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QCoreApplication, QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_past.engine import Cells, Progress, chosen_cutoffs
 from napari_past.errors import Cancelled, GeneError, MissingCutoffs, PastError, WorkerFailed
-from napari_past.io import writable_suffixes, write_score_csv
+from napari_past.io import write_score_csv
 from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.plugin.export import export_cells
 from napari_past.plugin.job import Job
+from napari_past.plugin.jobs import Jobs
 from napari_past.plugin.panel import Panel
 from napari_past.plugin.pixel_size import in_pixels, set_pixel_size
 from napari_past.plugin.pool import TilePool
@@ -29,8 +26,8 @@ from napari_past.plugin.reader import slide_ref
 from napari_past.plugin.region_box import score_note
 from napari_past.plugin.region_shapes import (
     add_regions_layer,
+    all_regions,
     complete_names,
-    regions_of,
     set_role,
 )
 from napari_past.plugin.session import Session
@@ -46,9 +43,6 @@ MOST_VIEW_MM2 = 6.0
 _DEBOUNCE_MS = 150
 KEYS = {"G": "next gene", "Shift-G": "previous gene", "H": "stain on/off", "O": "outlines on/off"}
 
-Work = Callable[[Job], object]
-Done = Callable[[object], None]
-
 
 class VirtualStaining(QWidget):
     """Stains what is looked at, scores regions, exports. One job runs at a time.
@@ -60,17 +54,15 @@ class VirtualStaining(QWidget):
     cells_changed = Signal()
     idle = Signal()
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._pool = TilePool()
+        self._jobs = Jobs(self)
         self._model: Model = load_model(DEFAULT_MODEL)
         self._layer: Image | None = None
         self._session: Session | None = None
         self._views: dict[Layer, SlideView] = {}
-        self._job: Job | None = None
-        self._done: Done | None = None
-        self._next: tuple[Work, Done, str] | None = None
         self._given_cutoffs: dict[tuple[str, ...], Cutoffs] = {}
         self._scores: ScoreTable | None = None
         self._why_not = ""
@@ -83,22 +75,25 @@ class VirtualStaining(QWidget):
         self._region_timer = self._timer(self._on_regions_rested)
         self._connect_panel()
         self._connect_viewer()
-        self.panel.models.set_model(self._model)
-        self.panel.gene.set_model(self._model)
-        self.panel.banner.set_model(self._model, None)
+        self._use_model(self._model)
         self._on_layers_changed()
 
-    # ---- what others see of it ---------------------------------------------------------------
+    # ---- what it shows -----------------------------------------------------------------------
+
+    @property
+    def view(self) -> SlideView | None:
+        """The layers of the slide that is chosen."""
+        return None if self._layer is None else self._views.get(self._layer)
 
     @property
     def cells(self) -> Cells | None:
         """The cells that are shown, of all tiles that were analysed on this slide."""
-        return None if self._view is None else self._view.cells
+        return None if self.view is None else self.view.cells
 
     @property
     def shown(self) -> Staining | None:
         """The gene as it is shown."""
-        return None if self._view is None else self._view.shown
+        return None if self.view is None else self.view.shown
 
     @property
     def scores(self) -> ScoreTable | None:
@@ -107,12 +102,8 @@ class VirtualStaining(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self._job is not None
-
-    @property
-    def view(self) -> SlideView | None:
-        """The layers of the slide that is chosen."""
-        return self._view
+        """Whether a job runs."""
+        return self._jobs.busy
 
     @property
     def slide_bounds(self) -> Rect | None:
@@ -124,12 +115,10 @@ class VirtualStaining(QWidget):
         return Rect(0.0, 0.0, width_px * mpp, height_px * mpp)
 
     def regions(self, selected: bool = False) -> tuple[Region, ...]:
-        """Regions of every shapes layer, or of the selected shapes alone."""
-        found: list[Region] = []
-        for layer in self._viewer.layers:
-            if isinstance(layer, Shapes) and not in_pixels(layer):
-                found += regions_of(layer, layer.selected_data if selected else None)
-        return tuple(found)
+        """Regions of every shapes layer in µm, or the selected shapes alone."""
+        return all_regions(self._viewer.layers, selected)
+
+    # ---- what it does ------------------------------------------------------------------------
 
     def stain_view(self) -> None:
         """Stain what the canvas shows."""
@@ -141,8 +130,8 @@ class VirtualStaining(QWidget):
         covered_mm2 = area.width_um * area.height_um / 1e6
         if covered_mm2 > MOST_VIEW_MM2:
             show_warning(
-                f"This view covers {covered_mm2:.0f} mm²; zoom in to {MOST_VIEW_MM2:.0f} mm² or less, "
-                f"or use Whole slide."
+                f"This view covers {covered_mm2:.0f} mm²; zoom in to {MOST_VIEW_MM2:.0f} mm² or "
+                f"less, or use Whole slide."
             )
             return
         self._stain(area)
@@ -162,8 +151,7 @@ class VirtualStaining(QWidget):
 
     def cancel(self) -> None:
         """End the job at its next tile; finished tiles are kept."""
-        if self._job is not None:
-            self._job.cancel()
+        self._jobs.cancel()
 
     def load_model_file(self, path: str) -> None:
         """Use a model by name or path; a file that is no model is told in a notification."""
@@ -172,11 +160,8 @@ class VirtualStaining(QWidget):
         except PastError as exc:
             show_error(str(exc))
             return
-        self._model = model
         self._given_cutoffs.clear()
-        self.panel.models.set_model(model)
-        self.panel.gene.set_model(model)
-        self.panel.banner.set_model(model, None)
+        self._use_model(model)
         self._open_slide()
 
     def export_cells_to(self, path: str | Path) -> None:
@@ -185,15 +170,16 @@ class VirtualStaining(QWidget):
         if cells is None or shown is None:
             return
         target = Path(path)
-        self._run(
+        self._jobs.run(
             lambda job: export_cells(cells, shown, regions, target),
-            lambda result: show_info(f"Saved {len(cells):,} cells to {target}."),
             f"Writing {target.name}",
+            lambda result: show_info(f"Saved {len(cells):,} cells to {target}."),
         )
 
     def export_scores_to(self, path: str | Path) -> None:
         """Write the table of scores as CSV."""
         if self._scores is None:
+            show_warning("There are no scores to export.")
             return
         try:
             write_score_csv(self._scores, path)
@@ -212,7 +198,7 @@ class VirtualStaining(QWidget):
         return timer
 
     def _connect_panel(self) -> None:
-        panel = self.panel
+        panel, jobs = self.panel, self._jobs
         panel.slide.chosen.connect(self._on_slide_chosen)
         panel.slide.mpp_given.connect(self._on_mpp_given)
         panel.models.chosen.connect(self.load_model_file)
@@ -225,46 +211,52 @@ class VirtualStaining(QWidget):
         panel.regions.new_layer.connect(self._on_new_regions)
         panel.regions.role_chosen.connect(self._on_role)
         panel.regions.region_chosen.connect(self._on_region_chosen)
-        panel.export_cells.clicked.connect(self._on_export_cells)
-        panel.export_scores.clicked.connect(self._on_export_scores)
+        panel.export.cells_to.connect(self.export_cells_to)
+        panel.export.scores_to.connect(self.export_scores_to)
+        jobs.began.connect(self._on_began)
+        jobs.progressed.connect(self._on_progress)
+        jobs.found.connect(self._on_cells)
+        jobs.failed.connect(self._on_failed)
+        jobs.ended.connect(self._on_job_ended)
+        jobs.idle.connect(self.idle)
 
     def _connect_viewer(self) -> None:
         viewer, camera = self._viewer, self._viewer.scene.camera
-        emitters = [
+        for emitter, slot in (
             (viewer.layers.events.inserted, self._on_layers_changed),
             (viewer.layers.events.removed, self._on_layers_changed),
             (camera.events.center, self._on_camera),
             (camera.events.zoom, self._on_camera),
-        ]
-        for emitter, slot in emitters:
+        ):
             emitter.connect(slot)
-            self._ties.add(lambda emitter=emitter, slot=slot: emitter.disconnect(slot))
-        gene, toggle = self.panel.gene, self._toggle
-        actions = {
-            "G": lambda _: gene.step(1),
-            "Shift-G": lambda _: gene.step(-1),
-            "H": lambda _: toggle("toggle_points"),
-            "O": lambda _: toggle("toggle_outlines"),
-        }
-        for key, action in actions.items():
+            self._ties.add(partial(emitter.disconnect, slot))
+        for key, action in {
+            "G": lambda _: self.panel.gene.step(1),
+            "Shift-G": lambda _: self.panel.gene.step(-1),
+            "H": lambda _: self._toggle(SlideView.toggle_points),
+            "O": lambda _: self._toggle(SlideView.toggle_outlines),
+        }.items():
             viewer.bind_key(key, action, overwrite=True)
-            self._ties.add(lambda key=key: viewer.bind_key(key, None))
+            self._ties.add(partial(viewer.bind_key, key, None))
         self._ties.add(self._pool.close)
+        self._ties.add(self._jobs.clear)
         # Slots of this object are gone when `destroyed` is emitted; `Ties` is no QObject.
         self.destroyed.connect(self._ties.cut)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._ties.cut)
 
-    def _toggle(self, what: str) -> None:
-        if self._view is not None:
-            getattr(self._view, what)()
+    def _toggle(self, what: Callable[[SlideView], None]) -> None:
+        if self.view is not None:
+            what(self.view)
 
-    # ---- slides ------------------------------------------------------------------------------
+    # ---- slides and models -------------------------------------------------------------------
 
-    @property
-    def _view(self) -> SlideView | None:
-        return None if self._layer is None else self._views.get(self._layer)
+    def _use_model(self, model: Model) -> None:
+        self._model = model
+        self.panel.models.set_model(model)
+        self.panel.gene.set_model(model)
+        self.panel.banner.set_model(model, None)
 
     def _on_layers_changed(self, event: object = None) -> None:
         slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
@@ -280,12 +272,12 @@ class VirtualStaining(QWidget):
         self._region_timer.start()
 
     def _watch(self, layer: Shapes) -> None:
-        for emitter in (layer.events.data, layer.events.features, layer.events.name):
+        for emitter in (layer.events.data, layer.events.features):
             emitter.disconnect(self._on_regions)
             emitter.connect(self._on_regions)
 
     def _on_slide_chosen(self, name: str) -> None:
-        chosen = self._viewer.layers[name] if name in self._viewer.layers else None
+        chosen = next((layer for layer in self._viewer.layers if layer.name == name), None)
         if chosen is not self._layer:
             self._layer = chosen
             self._open_slide()
@@ -301,10 +293,12 @@ class VirtualStaining(QWidget):
         layer = self._layer
         asking = layer is not None and in_pixels(layer)
         self.panel.slide.ask(asking)
-        self._refresh()
         if layer is None or asking:
-            self.cancel()
+            self._jobs.clear()
+            self._score()
+            self._refresh()
             return
+        self._viewer.canvas.overlays.scale_bar.visible = True
         self.panel.slide.set_facts(f"{layer.scale[-1]:.4g} µm/px · reading the slide …")
         self._views.setdefault(layer, SlideView(self._viewer))
         self._pool.warm(self._model.path)
@@ -316,10 +310,14 @@ class VirtualStaining(QWidget):
             job.show(session.cells())
             return session
 
-        self._run(work, self._on_opened, "Reading the slide", replace=True)
+        self._jobs.run(work, "Reading the slide", self._on_opened, replace=True)
 
     def _on_opened(self, session: object) -> None:
         assert isinstance(session, Session)
+        ref = None if self._layer is None else slide_ref(self._layer.metadata)
+        if session.slide.ref != ref or session.model is not self._model:
+            session.close()
+            return
         self._session = session
         self._tell_slide()
 
@@ -327,107 +325,58 @@ class VirtualStaining(QWidget):
         session = self._session
         if session is None:
             return
-        width_um, height_um = session.slide.size_um
+        width_mm, height_mm = (side_um / 1000 for side_um in session.slide.size_um)
         done, total = session.analysed_tiles, len(session.whole.tiles)
         text = (
-            f"{session.slide.require_mpp():.4g} µm/px · {width_um / 1000:.1f} x {height_um / 1000:.1f} mm"
+            f"{session.slide.require_mpp():.4g} µm/px · {width_mm:.1f} x {height_mm:.1f} mm"
             f" · {done:,} of {total:,} tiles analysed"
         )
         if session.unreadable:
             text += f" · {len(session.unreadable):,} tiles cannot be read"
         self.panel.slide.set_facts(text)
 
-    # ---- jobs --------------------------------------------------------------------------------
+    # ---- staining ----------------------------------------------------------------------------
 
     def _stain(self, area: Rect | None, regions: tuple[Region, ...] = ()) -> None:
-        pool = self._pool
-
         def work(job: Job) -> None:
             # Read here: the job that opens the slide may still have been running at the click.
             session = self._session
             if session is None:
-                raise Cancelled("The slide could not be opened.")
-            arguments = (pool.executor, job.report, job.show, job.cancelled, area, regions)
-            job.show(session.stain(*arguments))
+                raise Cancelled("The slide was not opened.")
+            executor = self._pool.executor
+            told = (job.report, job.show, job.cancelled)
+            job.show(session.stain(executor, *told, area, regions))
 
-        self._run(work, lambda result: None, "Staining")
+        self._jobs.run(work, "Staining")
 
-    def _run(self, work: Work, done: Done, label: str, replace: bool = False) -> None:
-        if self._job is not None:
-            self._next = (work, done, label)
-            if replace:
-                self._job.cancel()
-            return
-        job = Job(work)
-        self._job, self._done = job, done
-        self._ties.add(job.cancel)
-        job.progressed.connect(self._on_progress)
-        job.found.connect(self._on_cells)
-        job.ended.connect(self._on_ended)
+    def _on_began(self, label: str) -> None:
         self.panel.begin(label)
         self._refresh()
-        job.start()
 
     def _on_progress(self, progress: Progress) -> None:
         self.panel.report(progress.done, progress.total)
 
+    def _on_failed(self, error: PastError) -> None:
+        if isinstance(error, WorkerFailed):
+            self._pool.close()
+        session = self._session
+        if isinstance(error, Cancelled) and session is not None and not self._jobs.waiting:
+            # What was finished before is kept, so it is shown.
+            self._jobs.run(lambda job: job.show(session.cells()), "Showing cells")
+
+    def _on_job_ended(self) -> None:
+        if not self._jobs.busy:
+            self.panel.end()
+        self._refresh()
+
     def _on_cells(self, cells: Cells) -> None:
+        # Another slide or model may have been chosen while these were on their way.
         ref = None if self._layer is None else slide_ref(self._layer.metadata)
-        view = self._view
-        # Another slide may have been chosen while these were on their way.
-        if ref is None or view is None or cells.plan.slide != ref:
+        if self.view is None or cells.plan.slide != ref or cells.model is not self._model:
             return
-        if cells.model.sha256 != self._model.sha256:
-            return
-        view.cells = cells
         self._show_gene(cells)
         self._tell_slide()
         self.cells_changed.emit()
-
-    def _on_ended(self, error: BaseException | None) -> None:
-        job, done = self._job, self._done
-        self._job = self._done = None
-        self.panel.end()
-        if isinstance(error, WorkerFailed):
-            self._pool.close()
-        if error is None and done is not None and job is not None:
-            done(job.result)
-        elif isinstance(error, Cancelled):
-            # What was finished before the cancelling is kept, so it is shown.
-            self._show_finished()
-        elif isinstance(error, PastError):
-            show_error(str(error))
-        elif error is not None:
-            notification_manager.receive_error(type(error), error, error.__traceback__)
-        waiting, self._next = self._next, None
-        if waiting is not None:
-            self._run(*waiting)
-        self._refresh()
-        if self._job is None:
-            self.idle.emit()
-
-    def _show_finished(self) -> None:
-        session = self._session
-        if session is not None and self._next is None:
-            self._next = (
-                lambda job: job.show(session.cells()),
-                lambda result: None,
-                "Showing cells",
-            )
-
-    def _refresh(self) -> None:
-        ready = self._layer is not None and not in_pixels(self._layer)
-        cells = self.cells
-        self.panel.set_state(
-            can_stain=ready and (self._job is None or self._session is None),
-            has_cells=cells is not None and len(cells) > 0,
-        )
-        self.panel.set_thinned(
-            0 if self._view is None or not self._view.thinned else len(self._view.drawn),
-            0 if cells is None else len(cells),
-        )
-
-    # ---- genes and scores --------------------------------------------------------------------
 
     def _on_gene(self) -> None:
         gene = self.panel.gene.current
@@ -451,32 +400,45 @@ class VirtualStaining(QWidget):
 
     def _show_again(self) -> None:
         cells = self.cells
-        if cells is not None:
+        if cells is not None and cells.model is self._model:
             self._show_gene(cells)
             self.cells_changed.emit()
 
     def _show_gene(self, cells: Cells) -> None:
-        gene, view, cutoffs = self.panel.gene.current, self._view, self.panel.cutoffs
+        gene, view, cutoffs = self.panel.gene.current, self.view, self.panel.cutoffs
         if gene is None or view is None:
             return
         shown = staining(cells, gene, cutoffs.cutoffs, cutoffs.classes_shown)
-        if len(cells) or view.points is not None:
-            view.show(cells, shown)
-        cutoffs.legend.set_staining(shown if len(cells) else None)
+        view.show(cells, shown)
+        cutoffs.legend.set_staining(shown)
         self.panel.banner.set_model(self._model, cells)
         self._score()
         self._refresh()
 
+    def _refresh(self) -> None:
+        ready = self._layer is not None and not in_pixels(self._layer)
+        cells, view = self.cells, self.view
+        # A click while the slide is being read waits for it.
+        free = not self._jobs.busy or (self._session is None and not self._jobs.waiting)
+        self.panel.set_state(
+            can_stain=ready and free, has_cells=cells is not None and len(cells) > 0
+        )
+        drawn = len(view.drawn) if view is not None and view.thinned else 0
+        self.panel.set_thinned(drawn, 0 if cells is None else len(cells))
+
+    # ---- regions and camera ------------------------------------------------------------------
+
     def _score(self) -> None:
         cells, shown = self.cells, self.shown
-        self._scores, note = None, self._why_not
-        if cells is not None and len(cells) and shown is not None and shown.cutoffs is not None:
-            regions = self.regions()
-            self._scores = score_table(shown.values, cells.centers_um, shown.cutoffs, regions)
-            note = score_note(self._scores, shown.resolved.label, self._model.name)
-        self.panel.regions.set_table(self._scores, note if cells is not None else "")
-
-    # ---- regions, camera, files --------------------------------------------------------------
+        self._scores, note = None, ""
+        if cells is not None and len(cells) and shown is not None:
+            note = self._why_not
+            if shown.cutoffs is not None:
+                regions = self.regions()
+                values, limits = shown.values, shown.cutoffs
+                self._scores = score_table(values, cells.centers_um, limits, regions)
+                note = score_note(self._scores, shown.resolved.label, self._model.name)
+        self.panel.regions.set_table(self._scores, note)
 
     def _on_new_regions(self) -> None:
         add_regions_layer(self._viewer)
@@ -496,26 +458,13 @@ class VirtualStaining(QWidget):
         self._score()
 
     def _on_region_chosen(self, name: str) -> None:
-        bounds = [r.bounds for r in self.regions() if r.name == name] or [self.slide_bounds]
-        if bounds[0] is not None:
-            fly_to(self._viewer, bounds[0])
+        bounds = next((r.bounds for r in self.regions() if r.name == name), self.slide_bounds)
+        if bounds is not None:
+            fly_to(self._viewer, bounds)
 
     def _on_camera(self, event: object = None) -> None:
         self._camera_timer.start()
 
     def _on_camera_rested(self) -> None:
-        if self._view is not None and self._view.thinned:
-            self._view.follow_camera()
+        if self.view is not None and self.view.follow_camera():
             self._refresh()
-
-    def _on_export_cells(self) -> None:
-        kinds = ";;".join(f"*{suffix}" for suffix in writable_suffixes())
-        path, kind = QFileDialog.getSaveFileName(self, "Export cells", "cells.h5ad", kinds)
-        if path:
-            suffix = "" if Path(path).suffix else kind.removeprefix("*")
-            self.export_cells_to(path + suffix)
-
-    def _on_export_scores(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Export scores", "scores.csv", "*.csv")
-        if path:
-            self.export_scores_to(path if Path(path).suffix else f"{path}.csv")

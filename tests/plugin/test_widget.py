@@ -1,0 +1,239 @@
+"""The widget in a real viewer, through the buttons that a user presses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import psutil
+import pytest
+from napari.layers import Labels, Points
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from scipy.spatial import cKDTree
+
+from napari_past.io import read_cells
+from napari_past.plugin.viewport import fly_to, view_rect
+from napari_past.space import um_from_world
+from napari_past.stain import score_table
+from napari_past.types import IGNORE, RESEARCH_USE, TUMOUR, Rect
+
+pytestmark = pytest.mark.gui
+
+LONG_MS = 120_000
+
+
+def points_of(viewer) -> Points:
+    (layer,) = [layer for layer in viewer.layers if isinstance(layer, Points)]
+    return layer
+
+
+def messages() -> list[str]:
+    return [str(n.message) for n in notification_manager.records]
+
+
+def click(qtbot, button) -> None:
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_cells_of_an_earlier_run_are_shown_at_once(opened, drawn, analysed) -> None:
+    viewer, widget = opened()
+    layer = points_of(viewer)
+    assert layer.name.endswith("· past-mini")
+    assert len(layer.data) == len(analysed)
+    assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
+    # points lie on the nuclei that were drawn
+    distance_um, _ = cKDTree(um_from_world(layer.data)).query(drawn.truth.centers_um)
+    assert np.median(distance_um) < 1.0
+    assert "4 of 4 tiles" in widget.panel.slide.facts.text()
+    assert any(isinstance(other, Labels) for other in viewer.layers)
+    assert "human breast" in widget.panel.banner.text()
+    assert RESEARCH_USE in [
+        label.text() for label in widget.findChildren(type(widget.panel.status))
+    ]
+
+
+def test_another_gene_recolours_the_same_points(opened, qtbot) -> None:
+    viewer, widget = opened()
+    layer = points_of(viewer)
+    data, before = layer.data.copy(), layer.face_color.copy()
+    with qtbot.waitSignal(widget.cells_changed, timeout=5000):
+        widget.panel.gene.set_gene("KRT19")
+    assert not widget.busy  # no tile was run again
+    assert points_of(viewer) is layer
+    assert layer.name == "KRT19 · past-mini"
+    npt.assert_array_equal(layer.data, data)
+    assert np.abs(layer.face_color - before).max() > 0.1
+    assert widget.panel.gene.meaning.text().startswith("→ KRT19")
+    assert "past" not in widget.panel.gene.badge.text()
+    values = widget.cells.expression(["KRT19"])[:, 0]
+    npt.assert_allclose(layer.features["value"], values)
+    unit = widget.cells.model.card.expression_unit
+    status = layer.get_status(layer.data[0], world=True)
+    assert unit in status["coordinates"]
+
+
+def test_marker_names_resolve_and_unknown_ones_are_told(opened) -> None:
+    _, widget = opened()
+    widget.panel.gene.set_gene("her-2")
+    assert "ERBB2" in widget.panel.gene.meaning.text()
+    widget.panel.gene.set_gene("NOSUCHGENE")
+    assert "NOSUCHGENE" in widget.panel.gene.meaning.text()
+    assert widget.panel.gene.current.symbols == ("ERBB2",)
+
+
+def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> None:
+    viewer, widget = opened()
+    widget.panel.gene.set_gene("ERBB2")
+    click(qtbot, widget.panel.regions.draw)
+    layer = viewer.layers["Regions"]
+    box = np.array([[0, 0], [0, 250], [320, 250], [320, 0]])
+    fold = np.array([[0, 0], [0, 450], [60, 450], [60, 0]])
+    layer.add_polygons([box])
+    layer.add_polygons([fold])
+    layer.selected_data = {1}
+    widget.panel.regions.role.setCurrentText(IGNORE)
+    widget.panel.regions.role_chosen.emit(IGNORE)
+    qtbot.waitUntil(lambda: widget.scores is not None and widget.scores.rows[0].role == TUMOUR)
+    x, y = widget.cells.centers_um.T
+    qtbot.waitUntil(lambda: widget.scores.excluded > 0)
+    inside = (x < 250) & (y < 320)
+    (row,) = widget.scores.rows
+    assert row.n == (inside & (y > 60)).sum()
+    assert widget.scores.excluded == (inside & (y <= 60)).sum()
+    expected = score_table(
+        widget.shown.values, widget.cells.centers_um, widget.shown.cutoffs, widget.regions()
+    )
+    assert widget.scores.rows == expected.rows
+    table = widget.panel.regions.table
+    assert table.item(0, 0).text() == "Region 1\nTumour"
+    assert table.item(0, 1).text() == str(row.n)
+    assert "nuclei in Tumour regions" in widget.panel.regions.note.text()
+
+    widget.export_scores_to(tmp_path / "scores.csv")
+    line = (tmp_path / "scores.csv").read_text().splitlines()[1]
+    assert line.startswith(f"Region 1,Tumour,{row.n},{row.n0},")
+
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.export_cells_to(tmp_path / "cells.h5ad")
+    back = read_cells(tmp_path / "cells.h5ad")
+    assert back.n_obs == len(widget.cells)
+    assert (back.obs["regions"] == "Region 1").sum() == row.n
+
+    table.cellDoubleClicked.emit(0, 0)
+    seen = view_rect(viewer)
+    assert seen.contains(np.array([[1.0, 1.0], [249.0, 319.0]])).all()
+
+
+def test_cutoffs_of_the_users_count_and_can_be_reset(opened) -> None:
+    viewer, widget = opened()
+    widget.panel.gene.set_gene("ERBB2")
+    box = widget.panel.cutoffs
+    card = box.cutoffs
+    box.as_classes.setChecked(True)
+    box.spins[2].setValue(99.0)
+    assert widget.shown.cutoffs.source == "set by you"
+    assert widget.scores.rows[0].n3 == 0
+    assert "3+" not in set(points_of(viewer).features["class"])
+    box.reset.click()
+    assert widget.shown.cutoffs == card
+    box.spins[0].setValue(99.5)  # above the second: not taken
+    assert widget.shown.cutoffs == card
+    assert "ascend" in box.source.text()
+
+
+def test_marker_that_cannot_be_scored_has_no_score(opened) -> None:
+    _, widget = opened()
+    names = [widget.panel.gene.box.itemText(i) for i in range(widget.panel.gene.box.count())]
+    unscorable = [name for name in names if not _scorable(widget, name)]
+    if not unscorable:
+        pytest.skip("the model has no marker that cannot be scored")
+    widget.panel.gene.set_gene(unscorable[0])
+    assert widget.scores is None
+    assert not widget.panel.cutoffs.as_classes.isEnabled()
+    assert "cannot be scored" in widget.panel.regions.note.text()
+
+
+def _scorable(widget, name: str) -> bool:
+    marker = widget.cells.resolve(name).marker
+    return marker is None or marker.scorable
+
+
+def test_missing_pixel_size_is_asked_for(docked, qtbot, data_dir: Path) -> None:
+    viewer, widget = docked()
+    path = data_dir / "slides" / "edge" / "invalid_resolutions_tiff.tif"
+    (layer,) = viewer.open(str(path), plugin="napari-past")
+    note = viewer.add_shapes(
+        [np.array([[0, 0], [0, 10], [10, 10], [10, 0]])], shape_type="polygon", name="note"
+    )
+    slide = widget.panel.slide
+    assert slide.asking
+    assert not slide.apply.isEnabled()
+    assert not widget.panel.stain_view.isEnabled()
+    slide.mpp.setValue(0.5)
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        click(qtbot, slide.apply)
+    assert not slide.asking
+    npt.assert_allclose(layer.scale, 0.5)
+    npt.assert_allclose(layer.translate, 0.25)
+    npt.assert_allclose(note.scale, 0.5)
+    assert {str(u) for each in viewer.layers for u in each.units} == {"micrometer"}
+    assert slide.facts.text().startswith("0.5 µm/px")
+
+
+def test_wide_views_and_empty_slides_are_told(opened, qtbot) -> None:
+    viewer, widget = opened(show=True)
+    fly_to(viewer, Rect(5000, 5000, 100, 100))
+    click(qtbot, widget.panel.stain_view)
+    assert "not in view" in messages()[-1]
+    click(qtbot, widget.panel.stain_regions)
+    assert "no region" in messages()[-1]
+    assert not widget.busy
+
+
+def test_bad_model_file_is_told(opened, tmp_path: Path) -> None:
+    _, widget = opened()
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"no model")
+    before = len(notification_manager.records)
+    widget.load_model_file(str(path))
+    assert any("broken.safetensors" in m for m in messages()[before:])
+    assert widget.cells is not None
+
+
+def test_view_is_stained_cancelled_and_leaves_no_process(docked, qtbot, data_dir: Path) -> None:
+    viewer, widget = docked(show=True)
+    viewer.window.resize(1000, 800)
+    path = data_dir / "slides" / "CMU-1-Small-Region.svs"
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        viewer.open(str(path), plugin="napari-past")
+    assert widget.cells is not None
+    assert len(widget.cells) == 0
+
+    fly_to(viewer, Rect(420, 420, 200, 200))
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        click(qtbot, widget.panel.stain_view)
+    first = len(widget.cells)
+    assert first > 20
+    seen = view_rect(viewer)
+    inside = seen.contains(um_from_world(points_of(viewer).data))
+    assert inside.sum() > 10
+
+    # the rest of the slide, cancelled at its first tile: what is finished is kept and shown
+    widget._jobs.progressed.connect(lambda progress: progress.result and widget.cancel())
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        click(qtbot, widget.panel.stain_slide)
+    assert len(widget.cells) > first
+    session_tiles = widget.panel.slide.facts.text()
+    assert "21 of 21" not in session_tiles
+
+    workers = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
+    assert workers
+    viewer.close()
+    qtbot.waitUntil(lambda: not any(p.is_running() for p in workers), timeout=30_000)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return "--multiprocessing-fork" in process.cmdline()
