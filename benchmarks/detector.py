@@ -1,6 +1,6 @@
 """How well nuclei are found, and how fast, beside scikit-image's blob_log.
 
-    OMP_NUM_THREADS=1 python benchmarks/detector.py FOLDER [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/detector.py FOLDER [--json FILE] [--out docs/detector.md]
 
 FOLDER holds monuseg_train/ (tiles of 0.25 µm/px with every nucleus outlined) and crc_nuclei/ (tiles
 of about 0.5 µm/px with the centres of four types). A nucleus is found when a centre lies within
@@ -156,10 +156,27 @@ def mean(results: list[Result], field: str) -> float:
     return float(np.mean([getattr(r, field) for r in results]))
 
 
+def group_table(results: list[Result]) -> list[str]:
+    """Means over the tiles of each group, a Markdown table."""
+    table = [
+        "| group (mean over tiles) | method | precision | recall | F1 | worst F1 | s/Mpx |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for group, method in dict.fromkeys((r.group, r.method) for r in results):
+        part = [r for r in results if (r.group, r.method) == (group, method)]
+        columns = " | ".join(f"{mean(part, f):.3f}" for f in ("precision", "recall", "f1"))
+        table.append(
+            f"| {group} | {method} | {columns} | {min(r.f1 for r in part):.3f} | "
+            f"{mean(part, 's_per_megapixel'):.3f} |"
+        )
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", type=Path, help="write every number there")
+    parser.add_argument("--out", type=Path, help="write the means as Markdown there")
     options = parser.parse_args()
     tiles = [*monuseg(options.folder / "monuseg_train"), *crc(options.folder / "crc_nuclei")]
     tuning = [t for t in tiles if t.group == "MoNuSeg, tuning"]
@@ -173,14 +190,10 @@ def main() -> None:
     for r in results:
         print(f"| {r.tile} | {r.group} | {r.method} | {r.known} | {r.found} | {r.precision:.3f} | "
               f"{r.recall:.3f} | {r.f1:.3f} | {r.s_per_megapixel:.3f} |")  # fmt: skip
-    print("\n| group (mean over tiles) | method | precision | recall | F1 | worst F1 | s/Mpx |")
-    print("|---|---|---|---|---|---|---|")
-    for group, method in dict.fromkeys((r.group, r.method) for r in results):
-        part = [r for r in results if (r.group, r.method) == (group, method)]
-        columns = " | ".join(f"{mean(part, f):.3f}" for f in ("precision", "recall", "f1"))
-        worst = min(r.f1 for r in part)
-        print(f"| {group} | {method} | {columns} | {worst:.3f} | "
-              f"{mean(part, 's_per_megapixel'):.3f} |")  # fmt: skip
+    table = group_table(results)
+    print("", *table, sep="\n")
+    if options.out:
+        options.out.write_text("\n".join([*table, ""]), encoding="utf-8")
     if options.json:
         rows = {"blob_log_threshold": threshold, "results": [asdict(r) for r in results]}
         options.json.write_text(json.dumps(rows, indent=1) + "\n")

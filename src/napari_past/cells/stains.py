@@ -101,9 +101,9 @@ def _macenko(
     ends = [e / np.linalg.norm(e) for e in ends]
     if np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1, 1))) < 8.0:
         return None
-    # Haematoxylin is the one that takes more red for its green (blue-purple), eosin more green.
-    ratio = [e[0] / max(e[1], 1e-6) for e in ends]
-    hematoxylin, eosin = (ends[0], ends[1]) if ratio[0] > ratio[1] else (ends[1], ends[0])
+    # Blue-purple haematoxylin lets blue pass and takes red; pink eosin the other way round.
+    ratio = [e[2] / max(e[0], 1e-6) for e in ends]
+    hematoxylin, eosin = (ends[0], ends[1]) if ratio[0] < ratio[1] else (ends[1], ends[0])
     if hematoxylin[0] < 0.3:
         return None
     return hematoxylin, eosin

@@ -65,4 +65,4 @@ def found_cells(adata: AnnData) -> FoundCells:
     for i in np.flatnonzero(np.isnan(areas) & (np.diff(offsets) > 0)).tolist():
         areas[i] = shapely.Polygon(ragged[i]).area
     centers_um = np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2]
-    return FoundCells(centers_um, ragged, areas)
+    return FoundCells(centers_um, ragged, areas, tuple(str(name) for name in adata.obs_names))

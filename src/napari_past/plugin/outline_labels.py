@@ -112,7 +112,8 @@ def _bucketed(centers_um: npt.NDArray[np.float64]) -> dict[tuple[int, int], npt.
 
 
 def _level_mpps(width_um: float, height_um: float) -> list[float]:
-    mpps = [FINEST_MPP]
+    # napari takes a labels list of one level for a stack of rows: there are always two.
+    mpps = [FINEST_MPP, 2 * FINEST_MPP]
     while max(width_um, height_um) / mpps[-1] > LARGEST_LAST_LEVEL_PX:
         mpps.append(mpps[-1] * 2)
     return mpps
