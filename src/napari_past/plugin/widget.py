@@ -41,6 +41,8 @@ from napari_past.types import Cutoffs, Rect, Region
 MOST_VIEW_MM2 = 6.0
 """A view that covers more is a run to be started knowingly."""
 _DEBOUNCE_MS = 150
+_WARM_AFTER_MS = 1000
+"""The slide is drawn first; then the worker process imports torch."""
 KEYS = {"G": "next gene", "Shift-G": "previous gene", "H": "stain on/off", "O": "outlines on/off"}
 
 
@@ -73,6 +75,7 @@ class VirtualStaining(QWidget):
         layout.addWidget(self.panel)
         self._camera_timer = self._timer(self._on_camera_rested)
         self._region_timer = self._timer(self._on_regions_rested)
+        self._warm_timer = self._timer(self._on_warm)
         self._connect_panel()
         self._connect_viewer()
         self._use_model(self._model)
@@ -301,7 +304,6 @@ class VirtualStaining(QWidget):
         self._viewer.canvas.overlays.scale_bar.visible = True
         self.panel.slide.set_facts(f"{layer.scale[-1]:.4g} µm/px · reading the slide …")
         self._views.setdefault(layer, SlideView(self._viewer))
-        self._pool.warm(self._model.path)
         ref, model = slide_ref(layer.metadata), self._model
         assert ref is not None, "only slide layers are listed"
 
@@ -320,6 +322,10 @@ class VirtualStaining(QWidget):
             return
         self._session = session
         self._tell_slide()
+        self._warm_timer.start(_WARM_AFTER_MS)
+
+    def _on_warm(self) -> None:
+        self._pool.warm(self._model.path)
 
     def _tell_slide(self) -> None:
         session = self._session
