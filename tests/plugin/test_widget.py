@@ -220,6 +220,7 @@ def test_view_is_stained_cancelled_and_leaves_no_process(docked, qtbot, data_dir
     seen = view_rect(viewer)
     inside = seen.contains(um_from_world(points_of(viewer).data))
     assert inside.sum() > 10
+    assert f"({analysed_tiles(widget)} of 21 tiles)" in widget.panel.regions.note.text()
 
     # the rest of the slide, cancelled at its first tile: what is finished is kept and shown
     before = analysed_tiles(widget)

@@ -62,7 +62,7 @@ def point_layer(cells: Cells, shown: Staining, index: npt.NDArray[np.intp]) -> L
         "features": features,
         "face_color": shown.colours(index),
         "symbol": shown.symbols(index),
-        "size": SIZE_UM,
+        "size": SIZE_UM * shown.sizes(index),
         "border_width": 0,
         "opacity": 0.9,
         "scale": (1.0, 1.0),
@@ -83,7 +83,7 @@ def add_points(viewer: napari.Viewer, layer_data: LayerData) -> Points:
     data, arguments, _ = layer_data
     if len(data) == 0:
         # napari makes features and colours of an empty layer fail to grow later.
-        per_cell = ("features", "face_color", "symbol")
+        per_cell = ("features", "face_color", "symbol", "size")
         arguments = {k: v for k, v in arguments.items() if k not in per_cell}
         layer = viewer.add_points(np.zeros((0, 2)), **arguments)
     else:

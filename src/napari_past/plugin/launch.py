@@ -111,9 +111,12 @@ def _dock(viewer: napari.Viewer) -> VirtualStaining:
 
 
 def _densest(centers_um: np.ndarray) -> Rect:
-    """A square of `CLOSE_UP_UM` around where most cells lie."""
+    """A square of `CLOSE_UP_UM` around where most cells lie, off the slide's edge if it can be."""
     column_row = np.floor(centers_um / CLOSE_UP_UM).astype(int)
-    squares, counts = np.unique(column_row, axis=0, return_counts=True)
+    inner = ((column_row > 0) & (column_row < column_row.max(axis=0))).all(axis=1)
+    squares, counts = np.unique(
+        column_row[inner] if inner.any() else column_row, axis=0, return_counts=True
+    )
     x, y = (squares[counts.argmax()] + 0.5) * CLOSE_UP_UM
     return _square(x, y, CLOSE_UP_UM)
 

@@ -54,7 +54,7 @@ class Panel(QWidget):
         self.export = ExportBox()
         notice = QLabel(RESEARCH_USE)
         notice.setWordWrap(True)
-        notice.setStyleSheet("font-weight: 600; padding: 2px 8px;")
+        notice.setStyleSheet("font-weight: 600; font-size: 11px; padding: 2px 8px;")
         shortcuts = QLabel(" · ".join(f"{key}: {what}" for key, what in keys.items()))
         shortcuts.setWordWrap(True)
         shortcuts.setStyleSheet("color: #9aa0a6;")
@@ -77,7 +77,7 @@ class Panel(QWidget):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(8, 6, 8, 6)
-        layout.setSpacing(10)
+        layout.setSpacing(7)
         for widget in (
             _section("Slide", self.slide),
             stain,
@@ -143,7 +143,7 @@ def _section(title: str, *widgets: QWidget) -> QWidget:
     box = QWidget()
     layout = QVBoxLayout(box)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(5)
+    layout.setSpacing(4)
     heading = QLabel(title)
     heading.setStyleSheet("font-weight: 600; font-size: 14px;")
     line = QFrame()

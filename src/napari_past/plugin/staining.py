@@ -19,6 +19,8 @@ COLORMAP = "viridis"
 LIMIT_PERCENTILES = (1.0, 99.0)
 CLASS_SYMBOLS = ("disc", "square", "diamond", "star")
 """The classes differ in shape too, for eyes and printers that do not tell the colours apart."""
+CLASS_SIZES = (1.0, 0.95, 1.25, 1.6)
+"""Of the symbols, so that all four cover about the same area: a thin star is not a weaker cell."""
 NO_CLASS = "no class"
 
 
@@ -57,6 +59,12 @@ class Staining:
         if not self.as_classes:
             return np.full(len(index), "disc")
         return np.array([*CLASS_SYMBOLS, "disc"])[self.classes[index]]
+
+    def sizes(self, index: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Sizes of the chosen cells' symbols, as multiples of a disc's."""
+        if not self.as_classes:
+            return np.ones(len(index), np.float32)
+        return np.array([*CLASS_SIZES, 1.0], np.float32)[self.classes[index]]
 
     def class_names(self, index: npt.NDArray[np.integer]) -> npt.NDArray[np.str_]:
         """Names of the classes of the chosen cells."""

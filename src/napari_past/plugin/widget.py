@@ -322,6 +322,7 @@ class VirtualStaining(QWidget):
             return
         self._session = session
         self._tell_slide()
+        self._score()
         self._warm_timer.start(_WARM_AFTER_MS)
 
     def _on_warm(self) -> None:
@@ -444,6 +445,12 @@ class VirtualStaining(QWidget):
                 values, limits = shown.values, shown.cutoffs
                 self._scores = score_table(values, cells.centers_um, limits, regions)
                 note = score_note(self._scores, shown.resolved.label, self._model.name)
+                session = self._session
+                if session is not None and session.analysed_tiles < len(session.whole.tiles):
+                    note += (
+                        f" Only analysed tissue counts ({session.analysed_tiles:,} of "
+                        f"{len(session.whole.tiles):,} tiles)."
+                    )
         self.panel.regions.set_table(self._scores, note)
 
     def _on_new_regions(self) -> None:
