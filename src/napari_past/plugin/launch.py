@@ -90,9 +90,8 @@ def demo(
     _wait_until_idle(widget)
     cells = widget.cells
     if cells is not None and len(cells):
-        close_up = _densest(cells.centers_um)
+        close_up = _dense(cells.centers_um)
         _add_tumour(viewer, close_up)
-        widget.panel.cutoffs.as_classes.setChecked(True)
         fly_to(viewer, close_up)
         if widget.view is not None and widget.view.points is not None:
             viewer.layers.selection.active = widget.view.points
@@ -110,14 +109,14 @@ def _dock(viewer: napari.Viewer) -> VirtualStaining:
     return widget
 
 
-def _densest(centers_um: np.ndarray) -> Rect:
-    """A square of `CLOSE_UP_UM` around where most cells lie, off the slide's edge if it can be."""
-    column_row = np.floor(centers_um / CLOSE_UP_UM).astype(int)
-    inner = ((column_row > 0) & (column_row < column_row.max(axis=0))).all(axis=1)
+def _dense(centers_um: np.ndarray) -> Rect:
+    """A square of `CLOSE_UP_UM` with many cells, as near to the middle of the tissue as can be."""
     squares, counts = np.unique(
-        column_row[inner] if inner.any() else column_row, axis=0, return_counts=True
+        np.floor(centers_um / CLOSE_UP_UM).astype(int), axis=0, return_counts=True
     )
-    x, y = (squares[counts.argmax()] + 0.5) * CLOSE_UP_UM
+    squares = squares[counts >= np.median(counts)]
+    middle = np.median(centers_um, axis=0) / CLOSE_UP_UM - 0.5
+    x, y = (squares[np.hypot(*(squares - middle).T).argmin()] + 0.5) * CLOSE_UP_UM
     return _square(x, y, CLOSE_UP_UM)
 
 
