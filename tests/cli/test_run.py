@@ -110,7 +110,7 @@ def test_cells_outside_of_regions_are_left_out(command, phantom, tmp_path):
         tmp_path / "rois.geojson",
         square(100, 100, 300, "Tumor", "T"),
         square(500, 300, 200, "Stroma", "S"),
-        square(0, 0, 1024, "Ignore*", "whole"),
+        square(100, 100, 150, "Ignore*", "fold"),
     )
     file = tmp_path / "cells.geojson"
     done = command("run", phantom, "--out", file, "--rois", rois, "--genes", "ERBB2")
@@ -120,6 +120,9 @@ def test_cells_outside_of_regions_are_left_out(command, phantom, tmp_path):
     in_s = ((xy_px >= (500, 300)) & (xy_px < (700, 500))).all(axis=1)
     assert (in_t | in_s).all()
     assert in_t.any()
+    in_fold = ((xy_px >= 100) & (xy_px < 250)).all(axis=1)
+    assert not in_fold.any(), "Ignore* wins"
+    assert "cells in Ignore* regions" in done.out
     assert in_s.any()
 
 

@@ -203,7 +203,10 @@ def test_bad_model_file_is_told(opened, tmp_path: Path) -> None:
     assert widget.cells is not None
 
 
-def test_view_is_stained_cancelled_and_leaves_no_process(docked, qtbot, data_dir: Path) -> None:
+def test_view_is_stained_cancelled_and_leaves_no_process(
+    docked, qtbot, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path))  # other tests analyse this slide too
     viewer, widget = docked(show=True)
     viewer.window.resize(1000, 800)
     path = data_dir / "slides" / "CMU-1-Small-Region.svs"

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_past.errors import PastError
 from napari_past.genes import markers
+from napari_past.io import check_writable
 from napari_past.model import Card, Evidence, write_model_file
 from napari_past.model.tower import DenseTower
 from past_training.evaluate import best_expressed, colour_statistics, most_variable, pearson
@@ -35,6 +37,9 @@ CELL_TYPE_GENES = (
 MAX_TRAINED_GENES = 1000
 EVALUATED_VARIABLE = (250, 50)
 PRINCIPAL_COMPONENTS = 64
+LEAVE_ONE_SECTION_OUT = (
+    "trained on the other sections of the same patient, one section left out in turn"
+)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,15 @@ def pretrain(
     on_step
         Told what is being done.
     """
+    needed = 3 if evidence else 2
+    if len(recipe.data.sections) < needed:
+        raise PastError(
+            f"The recipe names {len(recipe.data.sections)} sections, but {needed} are needed to "
+            f"choose a penalty on sections left out; add some (or use --no-evidence with two)."
+        )
+    outputs = (out, out.with_suffix(".report.json"), out.with_suffix(".md"))
+    for path in outputs:
+        check_writable(path)  # before hours of training, not after
     sections = load_sections(recipe, data)
     genes = model_genes(sections, recipe.data.best_expressed)
     folds: list[Fold] = []
@@ -135,8 +149,8 @@ def pretrain(
         cells=sum(len(c) for c in cells),
         spots=sum(len(s.spots) for s in sections),
     )
-    out.with_suffix(".report.json").write_text(json.dumps(report.as_json(), indent=1) + "\n")
-    out.with_suffix(".md").write_text(model_page(card, report), encoding="utf-8")
+    outputs[1].write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    outputs[2].write_text(model_page(card, report), encoding="utf-8")
     return card
 
 
@@ -234,6 +248,7 @@ def _assemble(
     quantiles = np.quantile(predicted, recipe.card.cutoff_quantiles, axis=0)
     names = recipe.card
     percent = " / ".join(f"{100 * q:g}" for q in names.cutoff_quantiles)
+    spot_um = recipe.data.spot_diameter_um
     card = Card(
         schema_version=1,
         name=names.name,
@@ -248,13 +263,12 @@ def _assemble(
         training_data=names.training_data,
         training_fingerprints=tuple(s.fingerprint for s in sections),
         recipe=names.name,
-        expression_unit="log1p(counts per 10k), fitted to 100 µm spots",
+        expression_unit=f"log1p(counts per 10k), fitted to {spot_um:g} µm spots",
         genes=tuple(genes),
         encoder=recipe.encoder,
         evidence=Evidence(
-            protocol="trained on the other sections of the same patient, one section left out in "
-            "turn",
-            patients=1,
+            protocol=LEAVE_ONE_SECTION_OUT if folds else "not measured",
+            patients=1 if folds else 0,
             unseen_patients=0,
             sections=tuple(f.section for f in folds),
             resolution=names.resolution,

@@ -69,10 +69,16 @@ def read_section(folder: Path, name: str, patient: str, mpp: float) -> Section:
     where = where.loc[common]
     # A pixel's centre is half a pixel into slide space.
     spots_um = (where[["pixel_x", "pixel_y"]].to_numpy(np.float64) + 0.5) * mpp
+    try:
+        rgb = np.asarray(Image.open(picture).convert("RGB"))
+    except OSError as exc:
+        raise PastError(
+            f"{picture.name} cannot be read as a picture ({exc}); get it again."
+        ) from exc
     return Section(
         name=name,
         patient=patient,
-        rgb=np.asarray(Image.open(picture).convert("RGB")),
+        rgb=rgb,
         mpp=mpp,
         spots_um=spots_um,
         counts=counts.loc[common],

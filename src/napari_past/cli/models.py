@@ -29,11 +29,8 @@ def execute(options: Namespace) -> int:
 def evidence_line(model: Model) -> str:
     """A model's name and the evidence behind it, one line."""
     evidence = model.card.evidence
-    unseen = evidence.unseen_patients
-    patients = f"{unseen} unseen patients" if unseen else "same patient"
-    return (
-        f"{model.name} {model.card.version} · {patients} · {evidence.resolution} · {_mean(model)}"
-    )
+    told = (f"{model.name} {model.card.version}", evidence.whose, evidence.resolution, _mean(model))
+    return " · ".join(told)
 
 
 def _mean(model: Model) -> str:

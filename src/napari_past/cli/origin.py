@@ -28,6 +28,8 @@ class Origin:
     unit: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Gene to the line that says how far to trust it."""
+    analysed: str = ""
+    """Which part of the slide the cells stand for."""
     unlike_training: npt.NDArray[np.bool_] | None = None
     """(n,), cells that look unlike those of the training."""
 
@@ -90,6 +92,7 @@ def _origin(told: Mapping[str, object], var: pd.DataFrame, flags: object) -> Ori
         version=str(model.get("version", "")),
         sha256=str(model.get("sha256", "")),
         unit=str(model.get("expression_unit", "")),
+        analysed=str(told.get("analysed", "")),
         evidence={str(g): str(e) for g, e in evidence.items()},
         unlike_training=unlike if unlike is not None and unlike.dtype == bool else None,
     )

@@ -22,9 +22,9 @@ from napari_past.cli.destination import (
 )
 from napari_past.cli.models import evidence_line
 from napari_past.cli.progress import ProgressLine
-from napari_past.engine import Cells, Plan, Store, chosen_genes, make_plan
+from napari_past.engine import Cells, Plan, Store, analysed, chosen_genes, make_plan
 from napari_past.engine.run_tile import forget_slides
-from napari_past.errors import Cancelled, PastError, RegionError
+from napari_past.errors import Cancelled, PastError, RegionError, SlideError
 from napari_past.genes import resolve
 from napari_past.io import read_regions, write_cells
 from napari_past.model import Model, load_model
@@ -54,16 +54,23 @@ def execute(options: Namespace) -> int:
     get_detector(options.detector)
     with ExitStack() as stack:
         stack.callback(forget_slides)
-        jobs = [_job(options, destination, stack) for destination in wanted]
-        make_ready(wanted, options.out)
+        jobs: list[Job] = []
         failures: list[str] = []
+        for destination in wanted:
+            try:
+                jobs.append(_job(options, destination, stack))
+            except SlideError as exc:
+                if len(wanted) == 1:
+                    raise
+                failures.append(f"{destination.slide.name}: {exc}")
+        make_ready([job.destination for job in jobs], options.out)
         for job in jobs:
             try:
                 failures += _analysed(job, options, model, symbols)
             except Cancelled:
                 raise
             except PastError as exc:
-                if len(jobs) == 1:
+                if len(wanted) == 1:
                     raise
                 failures.append(f"{job.slide.name}: {exc}")
     for failure in failures:
@@ -86,11 +93,8 @@ def _job(options: Namespace, destination: Destination, stack: ExitStack) -> Job:
     area = area_within(slide, options.region)
     regions = () if options.rois is None else read_regions(options.rois, mpp)
     limits = [region for region in regions if not region.ignored]
-    if options.rois is not None and not limits:
-        raise RegionError(
-            f"{options.rois.name} holds no region to analyse; draw one whose class is Tumor or "
-            "none, not only Ignore*."
-        )
+    if options.rois is not None and not regions:
+        raise RegionError(f"{options.rois.name} holds no regions; export some annotations into it.")
     if limits and not any(region.bounds.intersects(area) for region in limits):
         raise RegionError(
             f"None of the {len(limits)} regions in {options.rois.name} touches {slide.name} or its "
@@ -177,6 +181,7 @@ def _summary(
         f"{destination.file}: {len(cells)} cells, {len(plan.tiles)} tiles, {seconds:.1f} s",
         f"  model  {evidence_line(model)}",
         f"  genes  {_gene_line(symbols, model)}",
+        f"  area   {analysed(cells)}",
     ]
     names = asked if isinstance(asked, list) else []
     resolved = [resolve(name, model.genes) for name in names]

@@ -45,9 +45,23 @@ def execute(options: Namespace) -> int:
     print("\n".join(score_lines(table)))
     print("\n".join(_origin_lines(origin, marker)))
     if options.out is not None:
-        write_score_csv(table, options.out)
+        write_score_csv(table, options.out, _about(origin, marker))
         print(f"written to {options.out}")
     return 0
+
+
+def _about(origin: Origin, marker: MarkerTable) -> dict[str, str]:
+    """What a file of scores says of its values."""
+    told = {"marker": marker.resolved.label, "note": marker.resolved.note}
+    if not origin.predicted:
+        return {**told, "values": "as given in the file"}
+    return {
+        **told,
+        "values": f"predicted by {origin.model} {origin.version}, in {origin.unit}",
+        "model_sha256": origin.sha256,
+        "analysed": origin.analysed,
+        "reliability": origin.reliability(marker.resolved.symbols),
+    }
 
 
 def _check_out(out: Path, inputs: list[Path | None]) -> None:
@@ -111,6 +125,8 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     if not origin.predicted:
         return ["values as given in the file"]
     lines = [f"predicted by {origin.model} {origin.version}, in {origin.unit}"]
+    if origin.analysed:
+        lines.append(f"analysed: {origin.analysed}")
     evidence = origin.reliability(marker.resolved.symbols)
     if evidence:
         lines.append(f"reliability: {evidence}")

@@ -1,11 +1,11 @@
 """Tiles in, cells out: the plan, the seam that a worker runs, the store, cells with any gene."""
 
-from napari_past.engine.annotated import chosen_genes
+from napari_past.engine.annotated import analysed, chosen_genes
 from napari_past.engine.cells import Cells, predict
 from napari_past.engine.plan import Plan, make_plan, part_of
 from napari_past.engine.run import Progress, run_plan
 from napari_past.engine.run_tile import run_tile
-from napari_past.engine.score import chosen_cutoffs, h_score
+from napari_past.engine.score import chosen_cutoffs, h_score, origin_of_scores
 from napari_past.engine.store import Store, cache_folder
 
 __all__ = [
@@ -13,11 +13,13 @@ __all__ = [
     "Plan",
     "Progress",
     "Store",
+    "analysed",
     "cache_folder",
     "chosen_cutoffs",
     "chosen_genes",
     "h_score",
     "make_plan",
+    "origin_of_scores",
     "part_of",
     "predict",
     "run_plan",

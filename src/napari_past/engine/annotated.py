@@ -101,6 +101,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "evidence_unseen_patients": card.evidence.unseen_patients,
             "evidence_resolution": card.evidence.resolution,
         },
+        "analysed": analysed(cells),
         "detector": plan.detector.identity(),
         "denominator": "all nuclei, not tumour-only",
         "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
@@ -110,6 +111,22 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
     }
     return adata
+
+
+def analysed(cells: Cells) -> str:
+    """Which part of the slide the cells stand for, one line."""
+    plan = cells.plan
+    told = f"{len(plan.tiles)} of the slide's {plan.slide_tiles} tiles with tissue"
+    width_um, height_um = (side * plan.key.slide_mpp for side in plan.slide_size_px)
+    area = plan.area
+    if area.width_um < width_um or area.height_um < height_um:
+        told += f", x {area.x_um:g}, y {area.y_um:g}, {area.width_um:g} x {area.height_um:g} µm"
+    limits = sum(not region.ignored for region in plan.regions)
+    if limits:
+        told += f", inside {limits} region{'s' if limits > 1 else ''}"
+    if cells.excluded:
+        told += f", without {cells.excluded} cells in Ignore* regions"
+    return told
 
 
 def _expression(cells: Cells, symbols: list[str]) -> FloatArray | da.Array:

@@ -37,6 +37,8 @@ class Cells:
         self.store = store
         self.unreadable: tuple[TileSpec, ...] = ()
         """Tiles whose pixels could not be decoded; known after `compute`."""
+        self.excluded = 0
+        """Cells that Ignore* regions took out; known after `compute`."""
 
     def compute(
         self,
@@ -147,9 +149,14 @@ class Cells:
         embeddings = np.concatenate([r.embeddings for r in results] or [nothing])
         od = np.concatenate([r.hematoxylin_od for r in results] or [np.zeros(0, np.float32)])
         keep = self.plan.area.contains(found.centers_um)
-        if self.plan.regions:
-            inside = [region.contains(found.centers_um) for region in self.plan.regions]
-            keep &= np.logical_or.reduce(inside)
+        limits = [r.contains(found.centers_um) for r in self.plan.regions if not r.ignored]
+        if limits:
+            keep &= np.logical_or.reduce(limits)
+        wanted = int(keep.sum())
+        for region in self.plan.regions:
+            if region.ignored:
+                keep &= ~region.contains(found.centers_um)
+        self.excluded = wanted - int(keep.sum())
         if not keep.all():
             found, embeddings, od = found.take(keep), embeddings[keep], od[keep]
         return found, embeddings, od
@@ -191,7 +198,7 @@ def predict(
     detector
         Registered name; unused where `cells` are given.
     regions
-        Areas to which the result is limited.
+        Areas to which the result is limited; cells in Ignore* ones are left out.
     device
         "auto", "cpu" or "cuda".
     store

@@ -66,10 +66,12 @@ class Plan:
     detector: Detector
     key: StoreKey
     tiles: tuple[TileSpec, ...]
+    slide_tiles: int
+    """Tiles of the whole slide that hold tissue, of which `tiles` are some or all."""
     area: Rect
     """Cells outside of it are left out, though their tile is computed whole."""
     regions: tuple[Region, ...] = ()
-    """Where given, only cells inside one of those that are not ignored count."""
+    """Ignore* wins; where others are given too, only cells inside one of those count."""
 
 
 def make_plan(
@@ -91,7 +93,7 @@ def make_plan(
     region
         (x, y, width, height) in µm, or None for the whole slide.
     regions
-        Areas to which the run is limited; those with an Ignore role are not taken as limits.
+        Areas to which the run is limited; cells in those with an Ignore role are left out.
 
     Raises
     ------
@@ -112,6 +114,7 @@ def make_plan(
         loaded.card.encoder.mpp,
         fitted.identity(),
     )
+    tiles = tiles_to_search(slide, slide.bounds, size_um, fitted)
     whole = Plan(
         slide=slide.ref,
         slide_name=slide.name,
@@ -119,7 +122,8 @@ def make_plan(
         model=ModelRef(path, loaded.sha256, loaded.device),
         detector=fitted,
         key=key,
-        tiles=tiles_to_search(slide, slide.bounds, size_um, fitted),
+        tiles=tiles,
+        slide_tiles=len(tiles),
         area=slide.bounds,
     )
     return part_of(whole, slide, region, regions)
@@ -148,7 +152,7 @@ def part_of(
         if tile.rect.intersects(area)
         and (not wanted or any(_touches(r, tile.rect) for r in wanted))
     )
-    return replace(plan, tiles=tiles, area=area, regions=wanted)
+    return replace(plan, tiles=tiles, area=area, regions=tuple(regions))
 
 
 def _touches(region: Region, rect: Rect) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from functools import lru_cache
 
 import numpy as np
@@ -36,7 +37,7 @@ def run_tile(
     BadModel
         The model file changed since the run was planned.
     """
-    slide = _slide(slide_ref)
+    slide = _slide(slide_ref, _stamp(slide_ref))
     model = _model(model_ref)
     try:
         return _analysed(slide, tile, model, detector)
@@ -73,8 +74,17 @@ def _nuclear_od(
     return np.asarray(hematoxylin_od(np.stack(near), stains).mean(axis=0), np.float32)
 
 
+def _stamp(ref: SlideRef) -> tuple[int, int]:
+    """Changes when another file takes the slide's place: its cells are not the old one's."""
+    try:
+        stat = os.stat(ref.path)
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_size)
+
+
 @lru_cache(maxsize=2)
-def _slide(ref: SlideRef) -> Slide:
+def _slide(ref: SlideRef, stamp: tuple[int, int]) -> Slide:
     return open_slide(ref.path, ref.mpp, ref.series)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_past.engine.annotated import analysed
 from napari_past.engine.cells import Cells
 from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
@@ -77,3 +78,18 @@ def chosen_cutoffs(
     weak, moderate, strong = np.mean([c.values for c in found], axis=0)
     source = f"{found[0].source}; mean over {' + '.join(resolved.symbols)}"
     return Cutoffs(float(weak), float(moderate), float(strong), source)
+
+
+def origin_of_scores(cells: Cells, gene: str) -> dict[str, str]:
+    """What a file of scores has to say of its values: gene, model, evidence, part of the slide."""
+    resolved, model = cells.resolve(gene), cells.model
+    labels = [f"{s}: {model.reliability(s).label}" for s in resolved.symbols]
+    unit = model.card.expression_unit
+    return {
+        "marker": resolved.label,
+        "note": resolved.note,
+        "values": f"predicted by {model.name} {model.card.version}, in {unit}",
+        "model_sha256": model.sha256,
+        "analysed": analysed(cells),
+        "reliability": "; ".join(labels),
+    }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
 from napari_past.io.destination import atomic_write
 from napari_past.stain import ScoreTable
+from napari_past.types import RESEARCH_USE
 
 COLUMNS = (
     "region",
@@ -25,10 +28,16 @@ COLUMNS = (
 )
 
 
-def write_score_csv(table: ScoreTable, path_or_stream: str | Path | TextIO) -> None:
+def write_score_csv(
+    table: ScoreTable,
+    path_or_stream: str | Path | TextIO,
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Write one line per region under the header `COLUMNS`; numbers that are missing are empty.
 
-    Scores and their interval have one decimal, percentages two.
+    Scores and their interval have one decimal, percentages two. Beside a file goes ``<name>.json``
+    with what the numbers are: the score's name, its denominator, cut-offs and their source, cells
+    left out, the research-use sentence, and `about` (gene, model, reliability).
 
     Raises
     ------
@@ -43,6 +52,21 @@ def write_score_csv(table: ScoreTable, path_or_stream: str | Path | TextIO) -> N
         unfinished.open("w", encoding="utf-8", newline="") as stream,
     ):
         _write(table, stream)
+    told = {
+        "score": table.score_name,
+        "interval": table.interval_name,
+        "denominator": table.denominator,
+        "excluded_by_ignore": table.excluded,
+        "without_value": table.without_class,
+        "cutoffs": list(table.cutoffs.values),
+        "cutoffs_source": table.cutoffs.source,
+        "research_use": RESEARCH_USE,
+        **(about or {}),
+    }
+    path = Path(path_or_stream)
+    with atomic_write(path.with_name(f"{path.name}.json")) as unfinished:
+        text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+        unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def _write(table: ScoreTable, stream: TextIO) -> None:

@@ -88,6 +88,14 @@ class Evidence(_Strict):
     detected: dict[str, Share]
     """Gene → share of training spots (or cells) in which it was seen."""
 
+    @property
+    def whose(self) -> str:
+        """On whom it was measured, as a badge begins: "same patient", "3 unseen patients"."""
+        if self.patients == 0:
+            return "not measured"
+        unseen = self.unseen_patients
+        return f"{unseen} unseen patient{'s' if unseen > 1 else ''}" if unseen else "same patient"
+
 
 class Card(_Strict):
     """The contract that a model file carries."""

@@ -112,19 +112,17 @@ class Model:
         measured = [v for v in evidence.r.get(gene, ()) if v is not None]
         r = float(np.mean(measured)) if measured else None
         grey = evidence.unseen_patients == 0
-        unseen = evidence.unseen_patients
-        patients = "same patient" if grey else f"{unseen} unseen patient{'s' if unseen > 1 else ''}"
         if not learnable:
             label = (
                 f"not learnable · seen in {100 * evidence.detected.get(gene, 0.0):.1f} % "
                 f"of training spots"
             )
         elif r is None:
-            label = f"{patients} · {evidence.resolution} · r not measured"
+            label = f"{evidence.whose} · {evidence.resolution} · r not measured"
         else:
             points = ", ".join(f"{v:.2f}" for v in measured)
             sections = f"{len(measured)} section{'s' if len(measured) > 1 else ''}"
-            label = f"{patients} · {evidence.resolution} · r {r:.2f} ({sections}: {points})"
+            label = f"{evidence.whose} · {evidence.resolution} · r {r:.2f} ({sections}: {points})"
         return Reliability(gene, learnable, grey, r, label)
 
     def cutoffs(self, gene: str) -> Cutoffs | None:

@@ -26,7 +26,8 @@ def exported_table(cells: Cells, shown: Staining, regions: Sequence[Region]) -> 
     genes = dict.fromkeys([*gene.symbols, *chosen_genes(cells.model, None)])
     adata = cells.to_anndata(list(genes))
     if shown.cutoffs is not None:
-        label = gene.symbols[0] if len(gene.symbols) == 1 else gene.name
+        named = gene.marker.name if gene.marker is not None else gene.name
+        label = gene.symbols[0] if len(gene.symbols) == 1 else named
         # position −1, no class, is what pandas takes for a missing value
         adata.obs[f"{label}_class"] = pd.Categorical.from_codes(
             shown.classes.tolist(), categories=pd.Index(CLASS_NAMES), ordered=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
@@ -130,7 +131,12 @@ def _level(drawing: OutlineDrawing, width_um: float, height_um: float, mpp: floa
         return drawing.block(y0, x0, (y1 - y0, x1 - x0), mpp)
 
     chunks = da.core.normalize_chunks((BLOCK_PX, BLOCK_PX), shape)
+    # Without a name dask hashes the closure, which holds every outline of the slide.
     array: da.Array = da.map_blocks(
-        drawn, chunks=chunks, dtype=np.uint8, meta=np.empty((0, 0), np.uint8)
+        drawn,
+        chunks=chunks,
+        dtype=np.uint8,
+        meta=np.empty((0, 0), np.uint8),
+        name=f"outlines-{uuid4().hex}",
     )
     return array

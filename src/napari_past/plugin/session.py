@@ -55,8 +55,12 @@ class Session:
     def __init__(self, ref: SlideRef, model: Model) -> None:
         self.slide = open_slide(ref.path, ref.mpp, ref.series)
         self.model = model
-        self.whole: Plan = make_plan(self.slide, model)
-        self.store = RememberedTiles(self.whole.key)
+        try:
+            self.whole: Plan = make_plan(self.slide, model)
+            self.store = RememberedTiles(self.whole.key)
+        except BaseException:
+            self.slide.close()
+            raise
         self.unreadable: set[TileSpec] = set()
         self.analysed_tiles = 0
 

@@ -12,7 +12,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QCoreApplication, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_past.engine import Cells, Progress, chosen_cutoffs
+from napari_past.engine import Cells, Progress, chosen_cutoffs, origin_of_scores
 from napari_past.errors import Cancelled, GeneError, MissingCutoffs, PastError, WorkerFailed
 from napari_past.io import write_score_csv
 from napari_past.model import DEFAULT_MODEL, Model, load_model
@@ -181,11 +181,12 @@ class VirtualStaining(QWidget):
 
     def export_scores_to(self, path: str | Path) -> None:
         """Write the table of scores as CSV."""
-        if self._scores is None:
+        cells, shown = self.cells, self.shown
+        if self._scores is None or cells is None or shown is None:
             show_warning("There are no scores to export.")
             return
         try:
-            write_score_csv(self._scores, path)
+            write_score_csv(self._scores, path, origin_of_scores(cells, shown.resolved.name))
         except PastError as exc:
             show_error(str(exc))
         else:
