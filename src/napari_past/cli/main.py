@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
-            # tifffile logs what it finds odd in a damaged file; our own sentence says what to do.
-            logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+            # tifffile logs what it finds odd in a damaged file, and asyncio the reads of zarr that
+            # a failure or Ctrl-C left unfinished; our own sentence says what to do.
+            for name in ("tifffile", "asyncio"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             return _run(sys.argv[1:] if arguments is None else list(arguments))
         except Cancelled as exc:
