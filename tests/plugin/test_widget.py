@@ -82,6 +82,10 @@ def test_marker_names_resolve_and_unknown_ones_are_told(opened) -> None:
     widget.panel.gene.set_gene("NOSUCHGENE")
     assert "NOSUCHGENE" in widget.panel.gene.meaning.text()
     assert widget.panel.gene.current.symbols == ("ERBB2",)
+    assert widget.panel.gene.badge.text() == "still shown: ERBB2 (HER2)"
+    widget.panel.gene.set_gene("her-2")
+    assert "ERBB2" in widget.panel.gene.meaning.text()
+    assert "r 0." in widget.panel.gene.badge.text()
 
 
 def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> None:

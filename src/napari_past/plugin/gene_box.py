@@ -24,6 +24,7 @@ class GeneBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.current: Resolved | None = None
+        self._mistyped = False
         self._model: Model | None = None
         self.box = QComboBox()
         self.box.setEditable(True)
@@ -86,14 +87,20 @@ class GeneBox(QWidget):
         if self._model is None:
             return
         text = self.box.currentText()
-        if self.current is not None and text == self.current.name:
+        if self.current is not None and text == self.current.name and not self._mistyped:
             return
         try:
             found = resolve(text, self._model.genes)
         except GeneError as exc:
             self.meaning.setText(str(exc))
             self.meaning.setStyleSheet("color: #e07b39;")
+            # The badge of the gene that the cells still show must not stand beside another name.
+            self._mistyped = True
+            still = "no gene" if self.current is None else self.current.label
+            self.badge.setText(f"still shown: {still}")
+            self.badge.setStyleSheet(GREY_BADGE)
             return
+        self._mistyped = False
         self.current = found
         self.meaning.setText(f"→ {found.label}" + (f"\n{found.note}" if found.note else ""))
         self.meaning.setStyleSheet("")
