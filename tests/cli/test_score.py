@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import csv
 import json
+from argparse import Namespace
 
 import anndata
 import pytest
 
-from napari_past.types import RESEARCH_USE
+from napari_past.cli.score import execute
+from napari_past.types import RESEARCH_USE, Cutoffs
 
 
 def write_table(path, rows, gene="ERBB2"):
@@ -113,3 +115,43 @@ def test_scores_of_h5ad_and_csv_are_equal(command, phantom_cells, phantom, tmp_p
     a, b = (command("score", p, "--marker", "ERBB2") for p in (phantom_cells, table))
     assert a.code == b.code == 0, b.err
     assert a.out.splitlines()[1:] == b.out.splitlines()[1:]
+
+
+def test_cells_that_are_not_scored_are_left_out_and_told(command, tmp_path):
+    table = tmp_path / "cells.csv"
+    table.write_text(
+        "x_um,y_um,ERBB2,unscored\n"
+        "10,10,0.5,\n30,10,1,\n10,30,2.5,\n30,30,3,\n50,10,3,pen\n50,30,3,blur\n50,50,3,blur\n"
+    )
+    out = tmp_path / "scores.csv"
+    done = command("score", table, "--marker", "ERBB2", "--cutoffs", "1,2,3", "--out", out)
+    assert (done.code, done.err) == (0, "")
+    assert "not scored: 3 cells (blur 2, pen 1)" in done.out
+    header, row = list(csv.reader(out.open()))
+    assert ",".join(header) == "region,role,n,n0,n1,n2,n3,pct_positive,h_score,lo,hi"
+    assert row == ["slide", "All nuclei", "4", "1", "1", "1", "1", "75.00", "150.0", "", ""]
+    told = json.loads(out.with_name("scores.csv.json").read_text())
+    assert (told["unscored"], told["unscored_cells"]) == (3, {"blur": 2, "pen": 1})
+
+
+def test_they_are_counted_where_that_is_asked(tmp_path, capsys):
+    table = tmp_path / "cells.csv"
+    table.write_text("x_um,y_um,ERBB2,unscored\n10,10,0.5,\n30,10,3,pen\n")
+    options = Namespace(
+        cells=table,
+        marker="ERBB2",
+        cutoffs=Cutoffs(1, 2, 3, "given"),
+        rois=None,
+        mpp=None,
+        out=None,
+        include_unscored=True,
+    )
+    assert execute(options) == 0
+    told = capsys.readouterr().out
+    assert "not scored" not in told
+    assert "150.0" in told
+
+
+def test_a_table_without_the_column_is_scored_whole(command, four):
+    done = command("score", four, "--marker", "ERBB2", "--cutoffs", "1,2,3")
+    assert "not scored" not in done.out

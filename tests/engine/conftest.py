@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from napari_past.engine import Cells, Plan, Store, make_plan
+from napari_past.engine import Cells, Plan, Store, Workers, make_plan
 from napari_past.model import Model, load_model
 from napari_past.sample import write_phantom
 from napari_past.slide import Slide, open_slide
@@ -50,5 +50,21 @@ def undisturbed(
 
 @pytest.fixture(scope="session")
 def tile_bytes() -> Callable[[Store], dict[str, bytes]]:
-    """``tile_bytes(store)``: what lies in its folder, by name."""
-    return lambda store: {p.name: p.read_bytes() for p in sorted(store.folder.iterdir())}
+    """``tile_bytes(store)``: its tiles, by name."""
+    return lambda store: {p.name: p.read_bytes() for p in sorted(store.folder.glob("*.tile"))}
+
+
+@pytest.fixture(scope="session")
+def lost() -> list[str]:
+    """What `workers` told of a lost process."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def workers(lost: list[str]) -> Iterator[Workers]:
+    """A process with two threads, shared by all tests: starting one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers find modules where this process does.
+        patch.syspath_prepend(Path(__file__).parent / "doubles")
+        with Workers(device="cpu", threads=2, niceness=1, on_lost=lost.append) as workers:
+            yield workers

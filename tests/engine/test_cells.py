@@ -32,9 +32,16 @@ def whole(undisturbed):
 def test_nothing_is_computed_before_it_is_asked_for(slide, model, tmp_path, plan):
     store = Store(plan.key, tmp_path)
     cells = predict(slide, model, (0.0, 0.0, 100.0, 100.0), store=store)
-    assert [p.name for p in store.folder.iterdir()] == ["key.json"]
+    assert not list(store.folder.glob("*.tile"))
     assert len(cells) > 0
     assert [p.name for p in sorted(store.folder.glob("*.tile"))] == ["0_0.tile"]
+
+
+def test_device_is_the_loaded_models_unless_another_is_asked_for(slide, model):
+    assert predict(slide, model).plan.model.device == "cpu"
+    assert predict(slide, model, device="cuda").plan.model.device == "cuda"
+    with pytest.raises(PastError, match="no device 'gpu'"):
+        predict(slide, model, device="gpu")
 
 
 def test_arrays_describe_the_same_cells(whole):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -21,6 +21,9 @@ from napari_past.errors import BadModel, Cancelled, CannotWrite, WorkerFailed
 from napari_past.sample import draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
+
+# The function of the same name hides the module in the package.
+run_tile_module = import_module("napari_past.engine.run_tile")
 
 
 @pytest.fixture
@@ -60,6 +63,54 @@ def test_tile_is_what_the_slide_holds_there(plan, slide):
     assert not result.unreadable
 
 
+def test_tiles_leave_the_threads_of_torch_as_they_were(plan):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        one = run_tile(plan.slide, plan.tiles[0], plan.model, plan.detector, plan.threads)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    again = run_tile(plan.slide, plan.tiles[0], plan.model, plan.detector, plan.threads)
+    np.testing.assert_array_equal(one.embeddings, again.embeddings)
+
+
+def test_threads_share_one_slide_and_one_model(plan, undisturbed, monkeypatch):
+    """Four threads from the first moment on: each is opened once, and tiles are the same."""
+    opened = []
+    for name in ("open_slide", "load_model"):
+        real = getattr(run_tile_module, name)
+        monkeypatch.setattr(
+            run_tile_module, name, lambda *a, real=real, name=name: opened.append(name) or real(*a)
+        )
+    run_tile_module.forget_slides()
+    run_tile_module._model.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        results = list(
+            pool.map(
+                lambda t: run_tile(plan.slide, t, plan.model, plan.detector, plan.threads),
+                plan.tiles * 2,
+            )
+        )
+    assert sorted(opened) == ["load_model", "open_slide"]
+    store = undisturbed().store
+    for result in results:
+        expected = store.read(result.tile)
+        np.testing.assert_array_equal(result.cells.centers_um, expected.cells.centers_um)
+        np.testing.assert_array_equal(result.embeddings, expected.embeddings)
+
+
+def test_tile_without_memory_is_told(two_tiles, tmp_path, monkeypatch):
+    def refuse(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(run_tile_module, "read_block", refuse)
+    with pytest.raises(WorkerFailed, match="not enough memory"):
+        run_plan(two_tiles, Store(two_tiles.key, tmp_path))
+
+
 def test_cancel_keeps_what_is_finished(plan, tmp_path):
     store = Store(plan.key, tmp_path)
     finished = []
@@ -86,9 +137,10 @@ def test_kill_in_mid_write(plan, slide_file, tiny_model_file, tmp_path, undistur
         store = Store(plan.key, Path({str(tmp_path)!r}))
         replace, left = os.replace, [2]
         def dying(*args):
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
+            if str(args[1]).endswith(".tile"):
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
             replace(*args)
         os.replace = dying
         run_plan(plan, store)
@@ -145,37 +197,6 @@ def test_store_that_cannot_be_read_back_is_told(two_tiles, model, tmp_path):
         Cells(two_tiles, model, store).compute()
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
-        yield executor
-
-
-def test_worker_process_gives_the_same_bytes(plan, tmp_path, pool, undisturbed, tile_bytes):
-    store = Store(plan.key, tmp_path)
-    computed, told = counted(plan, store, executor=pool)
-    assert sorted(computed, key=lambda t: (t.row, t.column)) == list(plan.tiles)
-    assert [p.done for p in told] == list(range(len(plan.tiles) + 1))
-    assert tile_bytes(store) == tile_bytes(undisturbed().store)
-
-
-def test_lost_worker(plan, tmp_path, pool):
-    store = Store(plan.key, tmp_path)
-    worker = pool.submit(os.getpid).result()
-    done = []
-
-    def kill_after_the_first(progress):
-        done.append(progress)
-        if progress.done == 1:
-            os.kill(worker, signal.SIGKILL)
-
-    with pytest.raises(WorkerFailed, match="finished tiles are kept"):
-        run_plan(plan, store, executor=pool, on_tile=kill_after_the_first)
-    assert sum(store.has(t) for t in plan.tiles) >= 1
-    with pytest.raises(WorkerFailed):  # the pool stays broken
-        run_plan(plan, store, executor=pool)
-
-
 @pytest.mark.parametrize(
     ("number", "message"),
     [
@@ -194,7 +215,7 @@ def test_disk_that_takes_no_more(two_tiles, tmp_path, monkeypatch, number, messa
     with pytest.raises(CannotWrite, match=message) as told:
         run_plan(two_tiles, store)
     assert "NAPARI_PAST_CACHE" in str(told.value)
-    assert sorted(p.name for p in store.folder.iterdir()) == ["key.json"]
+    assert not list(store.folder.glob("*.tile*"))
 
 
 def test_cache_folder_that_is_a_file(plan, tmp_path):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import timm  # noqa: F401  # before any window: triton, which it imports, and Mesa crash otherwise
 
-from napari_past.engine import Cells, predict
+from napari_past.engine import Cells, CellTable, predict
 from napari_past.sample import Phantom, draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
@@ -36,13 +37,33 @@ def analysed(drawn: DrawnSlide, cache_dir: Path) -> Cells:
     return predict(open_slide(drawn.path), device="cpu").compute()
 
 
+@pytest.fixture(scope="session")
+def table(analysed: Cells) -> CellTable:
+    """The same cells as the viewer holds them."""
+    table = CellTable(analysed.model, analysed.plan.key.fingerprint)
+    tiles = [analysed.store.read(tile) for tile in analysed.plan.tiles]
+    table.append([tile for tile in tiles if tile is not None])
+    return table
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where regions and notes are saved: a test's own."""
+    monkeypatch.setenv("NAPARI_PAST_DATA_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def docked(make_napari_viewer_proxy: Callable, qtbot: object) -> Iterator[Callable]:
-    """Opens a viewer with the widget docked as napari's menu does it: (viewer, widget)."""
+    """Opens a viewer with the widget docked as napari's menu does it: (viewer, widget).
+
+    Live is off: a test says when it wants workers.
+    """
 
     def dock(**arguments: bool) -> tuple:
         viewer = make_napari_viewer_proxy(**arguments)
         _, widget = viewer.window.add_plugin_dock_widget("napari-past", "Virtual staining")
+        widget.panel.live.setChecked(False)
         return viewer, widget
 
     return dock

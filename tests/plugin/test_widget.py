@@ -13,6 +13,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from scipy.spatial import cKDTree
 
+from napari_past.genes import resolve
 from napari_past.io import read_cells
 from napari_past.plugin.viewport import fly_to, view_rect
 from napari_past.space import um_from_world
@@ -25,7 +26,8 @@ LONG_MS = 120_000
 
 
 def points_of(viewer) -> Points:
-    (layer,) = [layer for layer in viewer.layers if isinstance(layer, Points)]
+    (layer,) = [layer for layer in viewer.layers if layer.name.endswith("· past-mini")]
+    assert isinstance(layer, Points)
     return layer
 
 
@@ -61,7 +63,7 @@ def test_another_gene_recolours_the_same_points(opened, qtbot) -> None:
     data, before = layer.data.copy(), layer.face_color.copy()
     with qtbot.waitSignal(widget.cells_changed, timeout=5000):
         widget.panel.gene.set_gene("KRT19")
-    assert not widget.busy  # no tile was run again
+    assert not widget._stainer.busy  # no tile was run again
     assert points_of(viewer) is layer
     assert layer.name == "KRT19 · past-mini"
     npt.assert_array_equal(layer.data, data)
@@ -69,10 +71,11 @@ def test_another_gene_recolours_the_same_points(opened, qtbot) -> None:
     assert widget.panel.gene.meaning.text().startswith("→ KRT19")
     assert "past" not in widget.panel.gene.badge.text()
     values = widget.cells.expression(["KRT19"])[:, 0]
-    npt.assert_allclose(layer.features["value"], values)
     unit = widget.cells.model.card.expression_unit
+    npt.assert_allclose(layer.features[f"KRT19 ({unit})"], values)
     status = layer.get_status(layer.data[0], world=True)
     assert unit in status["coordinates"]
+    assert np.array_equal(widget.shown.values, values)
 
 
 def test_marker_names_resolve_and_unknown_ones_are_told(opened) -> None:
@@ -107,6 +110,7 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     (row,) = widget.scores.rows
     assert row.n == (inside & (y > 60)).sum()
     assert widget.scores.excluded == (inside & (y <= 60)).sum()
+    qtbot.waitUntil(lambda: not widget.busy)
     expected = score_table(
         widget.shown.values, widget.cells.centers_um, widget.shown.cutoffs, widget.regions()
     )
@@ -116,7 +120,8 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     assert table.item(0, 1).text() == str(row.n)
     assert "nuclei in Tumour regions" in widget.panel.regions.note.text()
 
-    widget.export_scores_to(tmp_path / "scores.csv")
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.export_scores_to(tmp_path / "scores.csv")
     line = (tmp_path / "scores.csv").read_text().splitlines()[1]
     assert line.startswith(f"Region 1,Tumour,{row.n},{row.n0},")
 
@@ -131,7 +136,7 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     assert seen.contains(np.array([[1.0, 1.0], [249.0, 319.0]])).all()
 
 
-def test_cutoffs_of_the_users_count_and_can_be_reset(opened) -> None:
+def test_cutoffs_of_the_users_count_and_can_be_reset(opened, qtbot) -> None:
     viewer, widget = opened()
     widget.panel.gene.set_gene("ERBB2")
     box = widget.panel.cutoffs
@@ -139,7 +144,7 @@ def test_cutoffs_of_the_users_count_and_can_be_reset(opened) -> None:
     box.as_classes.setChecked(True)
     box.spins[2].setValue(99.0)
     assert widget.shown.cutoffs.source == "set by you"
-    assert widget.scores.rows[0].n3 == 0
+    qtbot.waitUntil(lambda: widget.scores is not None and widget.scores.rows[0].n3 == 0)
     assert "3+" not in set(points_of(viewer).features["class"])
     box.reset.click()
     assert widget.shown.cutoffs == card
@@ -148,20 +153,20 @@ def test_cutoffs_of_the_users_count_and_can_be_reset(opened) -> None:
     assert "ascend" in box.source.text()
 
 
-def test_marker_that_cannot_be_scored_has_no_score(opened) -> None:
+def test_marker_that_cannot_be_scored_has_no_score(opened, qtbot) -> None:
     _, widget = opened()
     names = [widget.panel.gene.box.itemText(i) for i in range(widget.panel.gene.box.count())]
     unscorable = [name for name in names if not _scorable(widget, name)]
     if not unscorable:
         pytest.skip("the model has no marker that cannot be scored")
     widget.panel.gene.set_gene(unscorable[0])
-    assert widget.scores is None
+    qtbot.waitUntil(lambda: widget.scores is None)
     assert not widget.panel.cutoffs.as_classes.isEnabled()
     assert "cannot be scored" in widget.panel.regions.note.text()
 
 
 def _scorable(widget, name: str) -> bool:
-    marker = widget.cells.resolve(name).marker
+    marker = resolve(name, widget.cells.model.genes).marker
     return marker is None or marker.scorable
 
 
@@ -194,7 +199,7 @@ def test_wide_views_and_empty_slides_are_told(opened, qtbot) -> None:
     assert "not in view" in messages()[-1]
     click(qtbot, widget.panel.stain_regions)
     assert "no region" in messages()[-1]
-    assert not widget.busy
+    assert not widget._stainer.running
 
 
 def test_bad_model_file_is_told(opened, tmp_path: Path) -> None:
@@ -231,7 +236,7 @@ def test_view_is_stained_cancelled_and_leaves_no_process(
 
     # the rest of the slide, cancelled at its first tile: what is finished is kept and shown
     before = analysed_tiles(widget)
-    widget._jobs.progressed.connect(lambda progress: progress.result and widget.cancel())
+    widget._stainer.arrived.connect(widget.cancel)
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         click(qtbot, widget.panel.stain_slide)
     assert len(widget.cells) >= first
@@ -249,4 +254,4 @@ def analysed_tiles(widget) -> int:
 
 
 def _is_worker(process: psutil.Process) -> bool:
-    return "--multiprocessing-fork" in process.cmdline()
+    return "napari_past.engine.worker_process" in process.cmdline()

@@ -147,3 +147,52 @@ def test_the_same_cells_give_the_same_interval_in_any_order():
 def test_arrays_that_do_not_fit_are_refused(values, centers, message):
     with pytest.raises(ValueError, match=message):
         score_table(values, centers, CUTOFFS)
+
+
+def test_cells_that_are_not_scored_are_outside_of_every_row_and_counted():
+    table = score_table(FOUR, LINE, CUTOFFS, unscored=[True, False, False, True])
+    (row,) = table.rows
+    assert (row.n, row.n0, row.n1, row.n2, row.n3) == (2, 0, 1, 1, 0)
+    assert table.unscored == 2
+    assert table.unscored_cells == {}
+    assert table.unscored_sentence == "not scored: 2 cells"
+    assert (table.excluded, table.without_class) == (0, 0)
+
+
+def test_reasons_and_areas_are_told():
+    kinds = np.array(["", "pen", "blur", "blur"])
+    areas = {"glass": 3.0, "blur": 0.123, "pen": 0.03, "fold": 0.0}
+    table = score_table(FOUR, LINE, CUTOFFS, unscored=kinds, unscored_area_mm2=areas)
+    assert table.unscored_cells == {"blur": 2, "pen": 1}
+    assert table.unscored_area_mm2 == areas
+    assert table.unscored_sentence == (
+        "not scored: 3 cells (blur 2, pen 1); blur 0.12 mm², pen 0.03 mm²"
+    )
+    assert table.rows[0].n == 1
+
+
+def test_only_cells_that_a_row_would_have_counted_are_unscored():
+    regions = [box(5, 35, "Include", "a"), box(25, 32, "Ignore*", "b")]
+    table = score_table(FOUR, LINE, CUTOFFS, regions, unscored=[False, True, True, True])
+    assert [(r.region, r.n) for r in table.rows] == [("a", 1)]
+    assert (table.excluded, table.unscored) == (1, 1)
+
+
+def test_a_cell_without_a_value_that_is_not_scored_is_told_once():
+    table = score_table([np.nan, 1.5], LINE[:2], CUTOFFS, unscored=[True, False])
+    assert (table.without_class, table.unscored) == (0, 1)
+
+
+def test_all_scored_is_as_if_nothing_was_said():
+    plain = score_table(FOUR, LINE, CUTOFFS)
+    for unscored in (np.zeros(4, bool), np.array([""] * 4)):
+        table = score_table(FOUR, LINE, CUTOFFS, unscored=unscored)
+        assert table.unscored == 0
+        assert table.unscored_sentence == ""
+        assert table.rows[0].h_score == plain.rows[0].h_score
+
+
+@pytest.mark.parametrize("unscored", [[True], np.zeros(4), np.zeros((4, 1), bool)])
+def test_what_does_not_tell_which_cells_is_refused(unscored):
+    with pytest.raises(ValueError, match="not scored"):
+        score_table(FOUR, LINE, CUTOFFS, unscored=unscored)

@@ -1,35 +1,42 @@
-"""The default detector: blobs of haematoxylin, found by scale-space and cut out by watershed.
+"""The default detector: where edges in the haematoxylin channel agree on a centre.
 
-Needs no weights and no download. Lindeberg 1998 (IJCV 30:79) for blobs as extrema of the
-scale-normalised Laplacian of Gaussian; Al-Kofahi et al. 2010 (IEEE TBME 57:841) for nuclei.
+Needs no weights and no download. Edges vote for centres (`radial_symmetry`), peaks of the votes get
+an outline of rays (`outlines`), and what has no edge around it or lies inside of a stronger cell is
+dropped.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.segmentation import watershed
+from scipy.spatial import cKDTree
 
-from napari_past.cells.outlines import label_outlines
+from napari_past.cells.outlines import RAYS, Rays, StarOutlines, parabola_top, star_outlines
+from napari_past.cells.radial_symmetry import Field, Voting, centredness, gradient
 from napari_past.cells.stains import estimate_stains, hematoxylin_od
 from napari_past.errors import DamagedSlide
 from napari_past.slide import Slide
 from napari_past.types import FoundCells, Outlines, PixelGrid, Rect, Rgb, StainProfile
 
-VERSION = 1
+VERSION = 2
 SAMPLE_BLOCKS = 12
 SAMPLE_BLOCK_PX = 384
-SATURATED = 0.8  # of the scale: as dark is nucleus whatever its curvature
+DARKEST = 0.8
+"""Share of the scale beyond which darker is the same: ink and folds must not outshine nuclei."""
+CORE = 0.7
+"""A centre within this share of a stronger cell's radius is part of that cell."""
+LONGEST_SHIFT_UM = 0.5
+"""Outlines that run into a neighbour would drag the centre along."""
 
 
 @dataclass(frozen=True)
 class StainLogDetector:
-    """Nuclei as blobs in the haematoxylin channel. Lengths are in µm, so any 0.25–1 µm/px works.
+    """Nuclei as centres of edges in the haematoxylin channel. Any 0.25–1 µm/px works.
 
     The defaults were chosen on three MoNuSeg training tiles (see ``benchmarks/detector.py``), by
     centroid F1; none of the tiles that report was looked at.
@@ -37,27 +44,28 @@ class StainLogDetector:
 
     stains: StainProfile | None = None
     """Stain vectors of the slide; `fitted` fills them, else each block estimates its own."""
-    sigma_um: float = 2.2
-    """Scale of the blobs: a disc of radius √2·sigma answers most."""
-    threshold: float = 0.10
-    """Least blob response, as a share of the slide's 99th percentile of haematoxylin."""
-    edge_um: float = 1.4
-    """Scale of the Laplacian whose zero crossing is the edge of a nucleus."""
-    separation_um: float = 3.0
-    """Least distance between two nuclei."""
-    reach_um: float = 8.0
-    """A nucleus never extends further from its peak."""
-    min_area_um2: float = 9.0
-    max_area_um2: float = 400.0
-    min_contrast: float = 0.12
-    """Least difference of haematoxylin between inside and the 2 µm around, same share."""
+    threshold: float = 0.67
+    """Least centredness."""
+    separation_um: float = 2.0
+    """Least distance between two peaks."""
+    gamma: float = 0.85
+    """Levels are amounts of stain to this power."""
+    min_area_um2: float = 5.0
+    max_area_um2: float = 200.0
+    min_contrast: float = 0.08
+    """Least difference of level between inside and outside of the outline."""
+    min_support: float = 0.6
+    """Least share of the outline with an edge."""
+    voting: Voting = field(default_factory=Voting)
+    rays: Rays = field(default_factory=Rays)
     mpp: float = 0.5
     name: str = "stain-log"
 
     @property
     def halo_um(self) -> float:
-        """Smoothing (4 sigma) + two watershed reaches + closing and the ring around a nucleus."""
-        return float(np.ceil(4 * self.sigma_um + 2 * self.reach_um + 5.0))
+        """Centredness of a peak's neighbours, for a peak whose outline reaches the nucleus."""
+        reach_um = self.voting.reach_um + self.separation_um
+        return float(np.ceil(reach_um + self.rays.longest_um + LONGEST_SHIFT_UM))
 
     def identity(self) -> str:
         fields = dataclasses.asdict(self)
@@ -74,30 +82,50 @@ class StainLogDetector:
 
     def find(self, rgb: Rgb, grid: PixelGrid) -> FoundCells:
         profile = self.stains or estimate_stains(rgb, _brightest(rgb))
-        hematoxylin = hematoxylin_od(rgb, profile)
-        # Over-stained nuclei and ink must not outshine the rest: amounts end at the scale.
-        level = np.minimum(hematoxylin / profile.hematoxylin_scale, 1.0)
-        labels = self._segment(level, grid.mpp)
-        return _measured(labels, level, grid, self)
-
-    def _segment(self, level: npt.NDArray[np.float32], mpp: float) -> npt.NDArray[np.int32]:
-        sigma = self.sigma_um / mpp
-        blobs = -(sigma**2) * ndimage.gaussian_laplace(level, sigma, truncate=4.0)
-        # A plateau of equal maxima is one peak: the row-major first pixel of it would depend on the
-        # block, the label of the plateau does not.
-        peaks, count = ndimage.label(
-            (blobs == ndimage.maximum_filter(blobs, footprint=_disc(self.separation_um / mpp)))
-            & (blobs > self.threshold)
+        level = _stain_level(rgb, profile, self.gamma)
+        slopes = gradient(level, grid.mpp, self.voting.edge_um)
+        side = self.voting.bin_px(grid.mpp)
+        # The voting grid is anchored to slide space, so that every block sees the same one.
+        phase = round(grid.y0_um / grid.mpp) % side, round(grid.x0_um / grid.mpp) % side
+        score = centredness(level, slopes, grid.mpp, phase, self.voting)
+        pixels, shifts, strength = _peaks(
+            score, self.threshold, self.separation_um / (side * grid.mpp), side, phase
         )
-        if count == 0:
-            return np.zeros(level.shape, np.int32)
-        inside = ndimage.gaussian_laplace(level, self.edge_um / mpp, truncate=4.0) < 0
-        inside |= level > SATURATED
-        reach = ndimage.distance_transform_edt(peaks == 0) <= self.reach_um / mpp
-        # Pale chromatin leaves gaps in vesicular nuclei: close what is narrower than 2 µm.
-        inside = ndimage.binary_closing(inside, _disc(1.0 / mpp)) & (blobs > 0) & reach
-        inside |= peaks > 0
-        return np.asarray(watershed(-blobs, peaks.astype(np.int32), mask=inside), np.int32)
+        if len(pixels) == 0:
+            return FoundCells.empty()
+        centers_px = pixels + shifts
+        stars = star_outlines(level, slopes, pixels, shifts, grid.mpp, self.rays)
+        areas_um2 = stars.areas_px * grid.mpp**2
+        keep = (areas_um2 >= self.min_area_um2) & (areas_um2 <= self.max_area_um2)
+        keep &= (stars.contrast >= self.min_contrast) & (stars.support >= self.min_support)
+        chosen = np.flatnonzero(keep)
+        chosen = chosen[_alone(centers_px[chosen], strength[chosen], stars.radii_px[chosen])]
+        return _as_cells(centers_px[chosen], stars.take(chosen), grid)
+
+
+def _stain_level(rgb: Rgb, profile: StainProfile, gamma: float) -> Field:
+    level = np.minimum(hematoxylin_od(rgb, profile) / profile.hematoxylin_scale, DARKEST)
+    return np.asarray(level**gamma, np.float32)
+
+
+def _peaks(
+    score: Field, threshold: float, separation_px: float, side: int, phase: tuple[int, int]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Maxima of `score`: whole pixels and the rest, (n, 2) each, (y, x), and their scores (n,)."""
+    highest = ndimage.maximum_filter(score, footprint=_disc(separation_px))
+    y, x = np.nonzero((score == highest) & (score > threshold))
+    strength = score[y, x]
+    padded = np.pad(score, 1, mode="edge")
+    shift = np.stack(
+        [
+            parabola_top(padded[y, x + 1], strength, padded[y + 2, x + 1]),
+            parabola_top(padded[y + 1, x], strength, padded[y + 1, x + 2]),
+        ],
+        axis=1,
+    )
+    pixels = np.stack([y, x], axis=1) * side - np.array(phase)
+    rest = np.asarray(shift * side + (side - 1) / 2, np.float64)
+    return pixels.astype(np.intp), rest, strength.astype(np.float64)
 
 
 def _disc(radius_px: float) -> npt.NDArray[np.bool_]:
@@ -107,38 +135,39 @@ def _disc(radius_px: float) -> npt.NDArray[np.bool_]:
     return np.asarray(np.hypot(offset[:, None], offset) <= r)
 
 
-def _measured(
-    labels: npt.NDArray[np.int32],
-    level: npt.NDArray[np.float32],
-    grid: PixelGrid,
-    detector: StainLogDetector,
+def _alone(
+    centers_px: npt.NDArray[np.float64],
+    strength: npt.NDArray[np.float64],
+    radii_px: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Whether each centre lies outside of every stronger cell's core, (n,).
+
+    Of equals the first in reading order stays. A cell that gives way still makes others give way:
+    chains of decisions would have no end within a halo.
+    """
+    alone = np.ones(len(centers_px), bool)
+    pairs = cKDTree(centers_px).query_pairs(float(radii_px.max(initial=0)), output_type="ndarray")
+    strong, weak = np.where(
+        strength[pairs[:, :1]] >= strength[pairs[:, 1:]], pairs, pairs[:, ::-1]
+    ).T
+    away = centers_px[weak] - centers_px[strong]
+    ray = np.rint(np.arctan2(away[:, 0], away[:, 1]) * (RAYS / (2 * np.pi))).astype(np.intp) % RAYS
+    alone[weak[np.hypot(*away.T) < CORE * radii_px[strong, ray]]] = False
+    return alone
+
+
+def _as_cells(
+    centers_px: npt.NDArray[np.float64], stars: StarOutlines, grid: PixelGrid
 ) -> FoundCells:
-    """Cells of a label image that are nuclei by their size and contrast."""
-    n = int(labels.max(initial=0))
-    flat = labels.ravel()
-    count = np.bincount(flat, minlength=n + 1)
-    area = count * grid.mpp**2
-    inside = np.bincount(flat, weights=level.ravel(), minlength=n + 1) / np.maximum(count, 1)
-    ring_px = max(1, round(2.0 / grid.mpp))
-    size = 2 * ring_px + 1
-    grown = ndimage.grey_dilation(labels, size=(size, size))
-    ring = np.where((labels == 0) & (grown > 0), grown, 0).ravel()
-    ring_count = np.bincount(ring, minlength=n + 1)
-    outside = np.bincount(ring, weights=level.ravel(), minlength=n + 1) / np.maximum(ring_count, 1)
-    contrast = np.where(ring_count > 0, inside - outside, inside)
-    keep = (area >= detector.min_area_um2) & (area <= detector.max_area_um2)
-    keep &= contrast >= detector.min_contrast
-    keep[0] = False
-    chosen = np.flatnonzero(keep)
-    if len(chosen) == 0:
-        return FoundCells.empty()
-    rows, columns = np.arange(labels.shape[0])[:, None], np.arange(labels.shape[1])[None]
-    y = np.bincount(flat, weights=np.broadcast_to(rows, labels.shape).ravel(), minlength=n + 1)
-    x = np.bincount(flat, weights=np.broadcast_to(columns, labels.shape).ravel(), minlength=n + 1)
-    centers_px = np.stack([y, x], axis=1)[chosen] / count[chosen, None]
-    vertices_px, offsets = label_outlines(labels, chosen)
-    outlines = Outlines(grid.to_um(vertices_px).astype(np.float32), offsets)
-    return FoundCells(grid.to_um(centers_px), outlines, area[chosen].astype(np.float32))
+    """Cells with their outlines; the centre is the outline's centroid, but stays near the peak."""
+    shift = stars.centroids_px
+    length = np.maximum(np.hypot(*shift.T), 1e-9) * grid.mpp
+    centers = centers_px + shift * np.minimum(1.0, LONGEST_SHIFT_UM / length)[:, None]
+    vertices = stars.vertices_px + centers_px[:, None]
+    offsets = np.arange(len(centers) + 1, dtype=np.int64) * RAYS
+    outlines = Outlines(grid.to_um(vertices.reshape(-1, 2)).astype(np.float32), offsets)
+    areas = (stars.areas_px * grid.mpp**2).astype(np.float32)
+    return FoundCells(grid.to_um(centers), outlines, areas)
 
 
 def _tissue_sample(slide: Slide, mpp: float) -> Rgb:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_past.types import Rgb, StainProfile
 
@@ -17,6 +18,11 @@ RUIFROK_EOSIN = (0.072, 0.990, 0.105)
 MIN_TISSUE_OD = 0.15  # summed over channels ÷ 3; below lies glass
 MIN_TISSUE_PIXELS = 400
 MAX_SAMPLE_PIXELS = 250_000
+INK_RED_OVER_GREEN = 1.35  # haematoxylin takes about as much red as green, eosin far less
+DENSE_RED_OD, DENSE_INK_RED_OVER_GREEN = 1.4, 1.15  # ink over tissue: nuclei as dense are black
+INK_NEAR, INK_NEAR_SHARE = 65, 0.2  # so much ink among so many pixels in a row: all of them go
+MARKER_OD, MARKER_LEAST_SHARE = 0.9, 0.85  # as dark as a nucleus, and blue is taken like the rest
+MIN_ANGLE_DEG = 10.0  # between two stains; the narrowest seen on real slides is twice that
 ANGLE_PERCENTILE = 1.0  # Macenko et al. 2009, robust extremes of the angle in the stain plane
 
 
@@ -52,6 +58,7 @@ def estimate_stains(rgb: Rgb, background: tuple[float, float, float]) -> StainPr
     ----------
     rgb
         Pixels of tissue and glass, uint8, (…, 3); at most 250,000 of them are used, evenly spaced.
+        Those as blue or green as a pen's, or as black as a marker's, are left out.
     background
         Colour of clear glass, 0–255.
 
@@ -64,7 +71,7 @@ def estimate_stains(rgb: Rgb, background: tuple[float, float, float]) -> StainPr
     pixels = rgb.reshape(-1, 3)
     pixels = pixels[:: max(1, len(pixels) // MAX_SAMPLE_PIXELS)]
     od = optical_density(pixels, background)
-    tissue = od[od.mean(axis=1) > MIN_TISSUE_OD].astype(np.float64)
+    tissue = od[(od.mean(axis=1) > MIN_TISSUE_OD) & ~_ink(od)].astype(np.float64)
     hematoxylin, eosin = _unit(RUIFROK_HEMATOXYLIN), _unit(RUIFROK_EOSIN)
     if len(tissue) >= MIN_TISSUE_PIXELS:
         estimated = _macenko(tissue)
@@ -78,6 +85,18 @@ def estimate_stains(rgb: Rgb, background: tuple[float, float, float]) -> StainPr
         tuple(float(v) for v in background),  # type: ignore[arg-type]
         max(scale, 0.2),
     )
+
+
+def _ink(od: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Whether each pixel (n, 3), in reading order, is ink: a stroke would rule the percentiles."""
+    red, green, blue = od.T
+    marker = (od.mean(axis=1) > MARKER_OD) & (blue > MARKER_LEAST_SHARE * od.max(axis=1))
+    pen = (red > INK_RED_OVER_GREEN * green) & (red > MIN_TISSUE_OD)
+    pen |= (red > DENSE_INK_RED_OVER_GREEN * green) & (red > DENSE_RED_OD)
+    ink = pen | marker
+    # Under a stroke tissue and ink mix to colours that could be stain.
+    near = ndimage.uniform_filter1d(ink.astype(np.float32), INK_NEAR, mode="nearest")
+    return np.asarray(ink | (near > INK_NEAR_SHARE))
 
 
 def _unit(vector: tuple[float, float, float]) -> npt.NDArray[np.float64]:
@@ -99,7 +118,7 @@ def _macenko(
     if any(np.linalg.norm(e) < 1e-6 for e in ends):
         return None
     ends = [e / np.linalg.norm(e) for e in ends]
-    if np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1, 1))) < 8.0:
+    if np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1, 1))) < MIN_ANGLE_DEG:
         return None
     # Blue-purple haematoxylin lets blue pass and takes red; pink eosin the other way round.
     ratio = [e[2] / max(e[0], 1e-6) for e in ends]

@@ -50,6 +50,8 @@ def command_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_score(commands)
 
+    _add_cache(commands)
+
     models = _command(commands, "models", "list the models, or show what one says about itself")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
     _command(actions, "list", "the models that are installed")
@@ -87,9 +89,26 @@ def _add_run(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     )
     _slide_options(run)
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a dask scheduler whose workers see the same files; without it, this machine",
+    )
     run.add_argument("--format", choices=FORMATS, help="where the suffix of --out does not tell")
     run.add_argument("--no-cache", action="store_true", help="neither use nor keep finished tiles")
     run.add_argument("--force", action="store_true", help="overwrite what is there")
+
+
+def _add_cache(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    cache = _command(commands, "cache", "show or remove the finished tiles that are kept")
+    actions = cache.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = _command(actions, "list", "analysed slides, with their size and last use")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    clear = _command(actions, "clear", "remove the tiles of some slides, or of all")
+    clear.add_argument(
+        "names", nargs="*", metavar="NAME|KEY", help="slides or keys, as `cache list` shows them"
+    )
+    clear.add_argument("--all", action="store_true", help="of every slide, without asking")
 
 
 def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:

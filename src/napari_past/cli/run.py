@@ -22,8 +22,9 @@ from napari_past.cli.destination import (
 )
 from napari_past.cli.models import evidence_line
 from napari_past.cli.progress import ProgressLine
-from napari_past.engine import Cells, Plan, Store, analysed, chosen_genes, make_plan
+from napari_past.engine import Cells, Plan, Store, Workers, analysed, chosen_genes, make_plan
 from napari_past.engine.run_tile import forget_slides
+from napari_past.engine.unscored import unscored_of
 from napari_past.errors import Cancelled, PastError, RegionError, SlideError
 from napari_past.genes import resolve
 from napari_past.io import read_regions, write_cells
@@ -32,6 +33,8 @@ from napari_past.slide import Slide, open_slide
 from napari_past.types import RESEARCH_USE, Region
 
 SHOWN_GENES = 12
+FEW_TILES = 4
+"""So many are done in this process by the time that workers would be ready."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,16 @@ def execute(options: Namespace) -> int:
     inputs = [*options.slides, *([] if options.rois is None else [options.rois])]
     check_free(wanted, inputs, options.force)
     model = load_model(options.model, options.device)
-    _check_device(options.device)
+    if options.scheduler is None:
+        _check_device(options.device)
     symbols = chosen_genes(model, options.genes)
     get_detector(options.detector)
     with ExitStack() as stack:
         stack.callback(forget_slides)
+        workers = Workers(options.scheduler, device=options.device, on_lost=_tell)
+        stack.enter_context(workers)
+        if options.scheduler is not None:
+            workers.start()
         jobs: list[Job] = []
         failures: list[str] = []
         for destination in wanted:
@@ -66,7 +74,7 @@ def execute(options: Namespace) -> int:
         make_ready([job.destination for job in jobs], options.out)
         for job in jobs:
             try:
-                failures += _analysed(job, options, model, symbols)
+                failures += _analysed(job, options, model, symbols, workers)
             except Cancelled:
                 raise
             except PastError as exc:
@@ -74,8 +82,12 @@ def execute(options: Namespace) -> int:
                     raise
                 failures.append(f"{job.slide.name}: {exc}")
     for failure in failures:
-        print(f"napari-past: {failure}", file=sys.stderr)
+        _tell(failure)
     return 1 if failures else 0
+
+
+def _tell(sentence: str) -> None:
+    print(f"napari-past: {sentence}", file=sys.stderr)
 
 
 def _check_device(device: str) -> None:
@@ -103,7 +115,9 @@ def _job(options: Namespace, destination: Destination, stack: ExitStack) -> Job:
     return Job(slide, destination, regions)
 
 
-def _analysed(job: Job, options: Namespace, model: Model, symbols: Sequence[str]) -> list[str]:
+def _analysed(
+    job: Job, options: Namespace, model: Model, symbols: Sequence[str], workers: Workers
+) -> list[str]:
     """Analyse and write one slide, tell what was done, and return what could not be read."""
     started_s = time.monotonic()
     slide, destination = job.slide, job.destination
@@ -116,7 +130,10 @@ def _analysed(job: Job, options: Namespace, model: Model, symbols: Sequence[str]
             folder = tempfile.TemporaryDirectory(prefix="napari-past-", ignore_cleanup_errors=True)
             root = Path(stack.enter_context(folder))
         cells = Cells(plan, model, Store(plan.key, root))
-        compute(cells, slide.name, kept=root is None)
+        missing = len(plan.tiles) - len(cells.store.finished(plan.tiles))
+        few = options.scheduler is None and missing <= FEW_TILES
+        compute(cells, slide.name, kept=root is None, workers=None if few else workers)
+        cells.quality = unscored_of(slide, keep=root is None)
         check_room(destination, len(cells), len(symbols), model.embed_dim)
         try:
             table = cells.to_anndata(symbols)
@@ -131,8 +148,15 @@ def _analysed(job: Job, options: Namespace, model: Model, symbols: Sequence[str]
     return unreadable(cells)
 
 
-def compute(cells: Cells, name: str, kept: bool = True) -> None:
+def compute(cells: Cells, name: str, kept: bool = True, workers: Workers | None = None) -> None:
     """Compute the tiles that are missing, with progress on stderr.
+
+    Parameters
+    ----------
+    kept
+        Whether finished tiles outlive the command.
+    workers
+        Where tiles run; None for this process.
 
     Raises
     ------
@@ -141,7 +165,7 @@ def compute(cells: Cells, name: str, kept: bool = True) -> None:
     """
     progress = ProgressLine(name)
     try:
-        cells.compute(on_tile=progress)
+        cells.compute(on_tile=progress, workers=workers)
     except KeyboardInterrupt as exc:
         told = f"cancelled after {progress.done} of {progress.total} tiles of {name}"
         after = "finished tiles are kept, and the same command goes on from there"

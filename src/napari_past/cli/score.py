@@ -38,7 +38,15 @@ def execute(options: Namespace) -> int:
     regions = () if options.rois is None else read_regions(options.rois, mpp or marker.mpp)
     if options.rois is not None and not regions:
         raise BadTable(f"{options.rois.name} holds no regions; export some annotations into it.")
-    table = score_table(marker.values, marker.centers_um, limits, regions)
+    every = getattr(options, "include_unscored", False)
+    table = score_table(
+        marker.values,
+        marker.centers_um,
+        limits,
+        regions,
+        unscored=None if every else marker.unscored,
+        unscored_area_mm2=None if every else marker.unscored_area_mm2,
+    )
     print(f"{marker.resolved.label} · {options.cells.name}")
     if marker.resolved.note:
         print(marker.resolved.note)
@@ -118,6 +126,8 @@ def score_lines(table: ScoreTable) -> list[str]:
         + (f"; without a value: {table.without_class}" if table.without_class else ""),
         f"cut-offs: {limits} (1+, 2+, 3+; {table.cutoffs.source})",
     ]
+    if table.unscored_sentence:
+        lines.append(table.unscored_sentence)
     return lines + [row.explanation for row in table.rows if row.explanation]
 
 

@@ -1,18 +1,27 @@
 """Tiles in, cells out: the plan, the seam that a worker runs, the store, cells with any gene."""
 
 from napari_past.engine.annotated import analysed, chosen_genes
+from napari_past.engine.cache import cache_folder
 from napari_past.engine.cells import Cells, predict
 from napari_past.engine.plan import Plan, make_plan, part_of
+from napari_past.engine.queue import TileQueue
 from napari_past.engine.run import Progress, run_plan
 from napari_past.engine.run_tile import run_tile
 from napari_past.engine.score import chosen_cutoffs, h_score, origin_of_scores
-from napari_past.engine.store import Store, cache_folder
+from napari_past.engine.store import Store
+from napari_past.engine.table import CellTable, GrowingArray
+from napari_past.engine.unscored import unscored_of
+from napari_past.engine.workers import Workers
 
 __all__ = [
+    "CellTable",
     "Cells",
+    "GrowingArray",
     "Plan",
     "Progress",
     "Store",
+    "TileQueue",
+    "Workers",
     "analysed",
     "cache_folder",
     "chosen_cutoffs",
@@ -24,4 +33,5 @@ __all__ = [
     "predict",
     "run_plan",
     "run_tile",
+    "unscored_of",
 ]

@@ -14,6 +14,7 @@ from anndata import AnnData
 
 from napari_past.genes import markers, resolve
 from napari_past.model import Model
+from napari_past.quality import UNSCORED_KINDS
 from napari_past.types import RESEARCH_USE, FloatArray, Outlines
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "outline_um": padded_outlines(cells.found.outlines),
         },
     )
+    kinds = unscored_kinds(cells)
+    if kinds is not None:
+        adata.obs["unscored"] = pd.Categorical(kinds, categories=["", *UNSCORED_KINDS])
     # Each entry is an HDF5 object of its own: thousands of them would take longer than the cells.
     told = symbols if len(symbols) <= MOST_CUTOFFS else chosen_genes(model, None)
     cutoffs = {g: c for g in told if (c := model.cutoffs(g)) is not None}
@@ -110,7 +114,22 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
         "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
     }
+    quality = cells.quality
+    if quality is not None:
+        adata.uns["napari_past"]["unscored"] = {
+            "source": quality.source,
+            "mpp": quality.mpp,
+            "area_mm2": quality.area_mm2(),
+        }
     return adata
+
+
+def unscored_kinds(cells: Cells) -> npt.NDArray[np.str_] | None:
+    """Why each cell is not scored, (n,), "" where it is; None where no mask was made."""
+    quality = cells.quality
+    if quality is None:
+        return None
+    return np.array(["", *UNSCORED_KINDS])[quality.kind_at(cells.centers_um)]
 
 
 def analysed(cells: Cells) -> str:

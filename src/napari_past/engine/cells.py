@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from functools import cached_property
 from uuid import UUID, uuid5
 
@@ -15,9 +14,11 @@ from napari_past.cells import DEFAULT_DETECTOR, GivenCells
 from napari_past.engine.plan import Plan, make_plan
 from napari_past.engine.run import OnTile, run_plan
 from napari_past.engine.store import Store
+from napari_past.engine.workers import Workers
 from napari_past.errors import CannotWrite, RegionError
 from napari_past.genes import Resolved, resolve
 from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.quality import QualityMask
 from napari_past.slide import Slide
 from napari_past.types import FloatArray, FoundCells, Rect, Region, TileResult, TileSpec
 
@@ -37,6 +38,8 @@ class Cells:
         self.store = store
         self.unreadable: tuple[TileSpec, ...] = ()
         """Tiles whose pixels could not be decoded; known after `compute`."""
+        self.quality: QualityMask | None = None
+        """Where the slide must not be scored; None where nobody looked."""
         self.excluded = 0
         """Cells that Ignore* regions took out; known after `compute`."""
 
@@ -44,13 +47,13 @@ class Cells:
         self,
         on_tile: OnTile = lambda progress: None,
         cancelled: Callable[[], bool] = lambda: False,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
     ) -> Cells:
         """Compute what is missing and return self. See `run_plan` for arguments and errors."""
         if "_arrays" in self.__dict__:
             return self
         for _ in range(2):
-            self.unreadable = run_plan(self.plan, self.store, executor, on_tile, cancelled)
+            self.unreadable = run_plan(self.plan, self.store, workers, on_tile, cancelled)
             read = [self.store.read(tile) for tile in self.plan.tiles]
             whole = [result for result in read if result is not None]
             if len(whole) + len(self.unreadable) == len(read):
@@ -200,7 +203,7 @@ def predict(
     regions
         Areas to which the result is limited; cells in Ignore* ones are left out.
     device
-        "auto", "cpu" or "cuda".
+        "cpu" or "cuda"; "auto" for that of a loaded model, else a CUDA GPU where there is one.
     store
         Where tiles are kept; None takes the shared cache.
 

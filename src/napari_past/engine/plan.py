@@ -16,11 +16,12 @@ from napari_past.cells import (
     get_detector,
     tiles_to_search,
 )
-from napari_past.errors import RegionError
+from napari_past.errors import PastError, RegionError
 from napari_past.model import DEFAULT_MODEL, Model, load_model, model_path
 from napari_past.slide import Slide
 from napari_past.types import Rect, Region, SlideRef, TileSpec
 
+DEVICES = ("auto", "cpu", "cuda")
 TILE_PX = 512
 STORE_SCHEMA = 1
 
@@ -32,6 +33,7 @@ class ModelRef:
     path: str
     sha256: str
     device: str = "auto"
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Plan:
     """Cells outside of it are left out, though their tile is computed whole."""
     regions: tuple[Region, ...] = ()
     """Ignore* wins; where others are given too, only cells inside one of those count."""
+    threads: int = 1
+    """CPU threads of torch for each tile, whatever the number of tiles at once: with it fixed, two
+    runs on the same device give the same bytes."""
 
 
 def make_plan(
@@ -94,11 +99,17 @@ def make_plan(
         (x, y, width, height) in µm, or None for the whole slide.
     regions
         Areas to which the run is limited; cells in those with an Ignore role are left out.
+    device
+        "cpu" or "cuda"; "auto" for that of a loaded model, else a CUDA GPU where there is one.
 
     Raises
     ------
     MissingPixelSize, RegionError, UnknownModel, BadModel, UnknownDetector
+    PastError
+        No such device.
     """
+    if device not in DEVICES:
+        raise PastError(f"There is no device {device!r}; use one of {', '.join(DEVICES)}.")
     slide_mpp = slide.require_mpp()
     loaded = model if isinstance(model, Model) else load_model(model, device)
     path = loaded.path if isinstance(model, Model) else str(model_path(model).resolve())
@@ -119,7 +130,9 @@ def make_plan(
         slide=slide.ref,
         slide_name=slide.name,
         slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
-        model=ModelRef(path, loaded.sha256, loaded.device),
+        model=ModelRef(
+            path, loaded.sha256, loaded.device if device == "auto" else device, loaded.name
+        ),
         detector=fitted,
         key=key,
         tiles=tiles,

@@ -1,19 +1,22 @@
-"""Running a plan: every tile that the store lacks, in this process or in an executor's."""
+"""Running a plan: every tile that the store lacks, in this process or by workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 
 from napari_past.engine.plan import Plan
+from napari_past.engine.queue import TileQueue
 from napari_past.engine.run_tile import run_tile
 from napari_past.engine.store import Store
-from napari_past.errors import Cancelled, WorkerFailed
+from napari_past.engine.workers import Workers
+from napari_past.errors import Cancelled, PastError
 from napari_past.types import TileResult, TileSpec
 
-IN_FLIGHT = 4
+ASK_S = 0.1
+"""How often a run asks whether it is cancelled while no tile is done."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ OnTile = Callable[[Progress], None]
 def run_plan(
     plan: Plan,
     store: Store,
-    executor: Executor | None = None,
+    workers: Workers | None = None,
     on_tile: OnTile = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[TileSpec, ...]:
@@ -40,8 +43,8 @@ def run_plan(
 
     Parameters
     ----------
-    executor
-        Where `run_tile` runs: any `concurrent.futures.Executor`; None for this process.
+    workers
+        Where `run_tile` runs; None for this process, one tile after the other.
     on_tile
         Told after each tile, in the caller's thread.
     cancelled
@@ -53,49 +56,60 @@ def run_plan(
     CannotWrite
         The store's disk is full or read-only.
     WorkerFailed
-        A worker process was lost.
+        The processes cannot be started, were lost again and again, or have not enough memory.
     """
-    missing = [tile for tile in plan.tiles if not store.has(tile)]
+    store.describe(plan)
+    finished = store.finished(plan.tiles)
+    missing = [tile for tile in plan.tiles if tile not in finished]
     done, total = len(plan.tiles) - len(missing), len(plan.tiles)
     on_tile(Progress(done, total, None))
     unreadable: list[TileSpec] = []
-    for result in _results(plan, missing, executor, cancelled):
-        store.write(result)
+    results = _computed_here if workers is None else partial(_computed_by, workers)
+    for result in results(plan, store, missing, cancelled):
         if result.unreadable:
             unreadable.append(result.tile)
         done += 1
         on_tile(Progress(done, total, result))
-    return tuple(unreadable)
+    return tuple(sorted(unreadable, key=lambda tile: (tile.row, tile.column)))
 
 
-def _results(
-    plan: Plan, tiles: list[TileSpec], executor: Executor | None, cancelled: Callable[[], bool]
+def _computed_here(
+    plan: Plan, store: Store, tiles: Sequence[TileSpec], cancelled: Callable[[], bool]
 ) -> Iterator[TileResult]:
-    if executor is None:
-        for tile in tiles:
-            _check(cancelled)
-            yield run_tile(plan.slide, tile, plan.model, plan.detector.narrowed(tile.rect))
-        return
-    waiting = list(reversed(tiles))
-    running: set[Future[TileResult]] = set()
+    for tile in tiles:
+        _check(cancelled)
+        result = store.read(tile) if store.has(tile) else None
+        if result is None:
+            detector = plan.detector.narrowed(tile.rect)
+            result = run_tile(plan.slide, tile, plan.model, detector, plan.threads)
+            store.write(result)
+        yield result
+
+
+def _computed_by(
+    workers: Workers,
+    plan: Plan,
+    store: Store,
+    tiles: Sequence[TileSpec],
+    cancelled: Callable[[], bool],
+) -> Iterator[TileResult]:
+    told: SimpleQueue[TileResult | PastError] = SimpleQueue()
+    tile_queue = TileQueue(workers, plan, store, told.put, told.put)
     try:
-        while waiting or running:
-            _check(cancelled)
-            while waiting and len(running) < IN_FLIGHT:
-                tile = waiting.pop()
-                detector = plan.detector.narrowed(tile.rect)
-                running.add(executor.submit(run_tile, plan.slide, tile, plan.model, detector))
-            finished, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-    except BrokenProcessPool as exc:
-        raise WorkerFailed(
-            "The process that analyses tiles was lost (often for lack of memory); close other "
-            "programs and start again: finished tiles are kept."
-        ) from exc
+        tile_queue.want(tiles)
+        for _ in tiles:
+            while True:
+                _check(cancelled)
+                try:
+                    result = told.get(timeout=ASK_S)
+                    break
+                except Empty:
+                    continue
+            if isinstance(result, PastError):
+                raise result
+            yield result
     finally:
-        for future in running:
-            future.cancel()
+        tile_queue.close()
 
 
 def _check(cancelled: Callable[[], bool]) -> None:

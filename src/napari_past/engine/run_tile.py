@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
 
 from napari_past.cells import Detector, GivenCells, cells_in, hematoxylin_od, read_block
 from napari_past.engine.plan import ModelRef
-from napari_past.errors import BadModel, DamagedSlide
+from napari_past.errors import BadModel, DamagedSlide, WorkerFailed
 from napari_past.model import Model, load_model
 from napari_past.slide import Slide, open_slide
 from napari_past.types import (
@@ -23,27 +26,88 @@ from napari_past.types import (
     TileSpec,
 )
 
+_opening = threading.Lock()
+"""Held while a slide or a model is opened: threads that want the same one wait for it."""
+
 
 def run_tile(
-    slide_ref: SlideRef, tile: TileSpec, model_ref: ModelRef, detector: Detector
+    slide_ref: SlideRef,
+    tile: TileSpec,
+    model_ref: ModelRef,
+    detector: Detector,
+    threads: int = 1,
 ) -> TileResult:
-    """Find and encode the cells whose centre lies in a tile.
+    """Find and encode the cells whose centre lies in a tile. May run in several threads at once.
 
     The slide and the model are opened once for each process and kept. A tile whose pixels cannot be
     decoded comes back empty and marked ``unreadable``.
+
+    Parameters
+    ----------
+    threads
+        CPU threads of torch, as `Plan.threads` has it: their number changes the last bits.
 
     Raises
     ------
     BadModel
         The model file changed since the run was planned.
+    WorkerFailed
+        There was not enough memory.
     """
-    slide = _slide(slide_ref, _stamp(slide_ref))
-    model = _model(model_ref)
+    with _opening:
+        slide = _slide(slide_ref, _stamp(slide_ref))
+        model = _model(model_ref)
     try:
-        return _analysed(slide, tile, model, detector)
+        with _torch_threads(threads):
+            return _analysed(slide, tile, model, detector)
     except DamagedSlide:
         nothing = np.zeros((0, model.embed_dim), np.float16)
         return TileResult(tile, FoundCells.empty(), nothing, np.zeros(0, np.float32), True)
+    except MemoryError as exc:
+        raise WorkerFailed(
+            "There was not enough memory to analyse a tile; close other programs and start again: "
+            "finished tiles are kept."
+        ) from exc
+
+
+def warm_up(model_ref: ModelRef) -> None:
+    """Load a model and encode with it once, so that the first tile does not wait for torch.
+
+    Raises
+    ------
+    UnknownModel, BadModel
+    """
+    with _opening:
+        _model(model_ref)
+
+
+class _TorchThreads:
+    """How many threads torch had before tiles began to run in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._before = 1
+
+    @contextmanager
+    def __call__(self, threads: int) -> Iterator[None]:
+        import torch
+
+        with self._lock:
+            if self._running == 0:
+                self._before = torch.get_num_threads()
+            self._running += 1
+        # OpenMP keeps the number for each thread, so every thread that runs a tile sets its own.
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+            torch.set_num_threads(self._before)
+
+
+_torch_threads = _TorchThreads()
 
 
 def _analysed(slide: Slide, tile: TileSpec, model: Model, detector: Detector) -> TileResult:
@@ -95,7 +159,17 @@ def _model(ref: ModelRef) -> Model:
         raise BadModel(
             f"The model file of {model.name} changed since the run began; start the run again."
         )
+    # The first use builds the tower: here, where no other thread can build it too.
+    side = model.card.encoder.crop_px
+    model.encode_image(np.zeros((1, side, side, 3), np.uint8))
     return model
+
+
+def load(ref: ModelRef) -> None:
+    """Have a process ready: torch imported, the model loaded, its tower built and run once."""
+    model = _model(ref)
+    side = model.card.encoder.crop_px
+    model.encode_image(np.zeros((1, side, side, 3), np.uint8))
 
 
 def forget_slides() -> None:

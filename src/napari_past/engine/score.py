@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_past.engine.annotated import analysed
+from napari_past.engine.annotated import analysed, unscored_kinds
 from napari_past.engine.cells import Cells
 from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
@@ -22,6 +22,8 @@ def h_score(
     cutoffs: Cutoffs | tuple[float, float, float] | None = None,
 ) -> ScoreTable:
     """Pseudo-H-scores of a gene or marker by region.
+
+    Cells that lie in `Cells.quality` are outside of every score and counted beside them.
 
     Parameters
     ----------
@@ -43,7 +45,15 @@ def h_score(
     resolved = cells.resolve(gene)
     resolved.require_scorable()
     limits = chosen_cutoffs(cells.model, resolved, cutoffs)
-    return score_table(cells.marker_values(gene), cells.centers_um, limits, tuple(regions or ()))
+    quality = cells.quality
+    return score_table(
+        cells.marker_values(gene),
+        cells.centers_um,
+        limits,
+        tuple(regions or ()),
+        unscored=unscored_kinds(cells),
+        unscored_area_mm2=None if quality is None else quality.area_mm2(),
+    )
 
 
 def chosen_cutoffs(

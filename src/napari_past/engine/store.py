@@ -4,7 +4,8 @@
     <cache>/cells-v1/<key digest>/<column>_<row>.tile safetensors: centres, outlines, embeddings …
 
 A tile is written beside its place and renamed, so that a file that is there is whole. Viewer,
-command line and several runs may share a folder: equal keys give equal tiles.
+command line and several runs may share a folder: equal keys give equal tiles. See `cache` for what
+else lies there.
 """
 
 from __future__ import annotations
@@ -12,45 +13,114 @@ from __future__ import annotations
 import errno
 import json
 import os
-import threading
+import time
+import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
-import platformdirs
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from napari_past.engine.plan import STORE_SCHEMA, StoreKey
+from napari_past.engine.cache import (
+    ABOUT,
+    KEY,
+    PART,
+    TILE,
+    cache_folder,
+    cache_limit_bytes,
+    mark_use,
+    trim,
+)
+from napari_past.engine.plan import STORE_SCHEMA, Plan, StoreKey
 from napari_past.errors import CannotWrite
 from napari_past.types import FoundCells, Outlines, TileResult, TileSpec
 
-SUFFIX = ".tile"
-
-
-def cache_folder() -> Path:
-    """``$NAPARI_PAST_CACHE``, else the user's cache folder."""
-    given = os.environ.get("NAPARI_PAST_CACHE")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("napari-past", False))
+USED_S = 60.0
+"""Writing tells of the use of a folder at most so often."""
 
 
 class Store:
-    """The tiles of one key."""
+    """The tiles of one key. Thread-safe; any number of processes may have the same one.
+
+    While it lives its tiles stay, and others that were not used for longest go where the cache is
+    over its limit (see `cache.trim`). A cache that is read-only can be read.
+
+    Parameters
+    ----------
+    key
+        As `Plan.key`.
+    root
+        The cache's folder; None for the user's.
+
+    Raises
+    ------
+    CannotWrite
+        There is no folder for the key yet and none can be made.
+    PastError
+        The limit of the cache is no number.
+    """
 
     def __init__(self, key: StoreKey, root: Path | None = None) -> None:
         self.key = key
-        self.folder = (root or cache_folder()) / f"cells-v{STORE_SCHEMA}" / key.digest
+        self._root = root or cache_folder()
+        self.folder = self._root / f"cells-v{STORE_SCHEMA}" / key.digest
+        self._used_s = 0.0
+        self._limit = cache_limit_bytes()
         try:
-            if not (self.folder / "key.json").is_file():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                _replace(self.folder / "key.json", json.dumps(asdict(key), sort_keys=True).encode())
+            self._make()
         except OSError as exc:
             raise _cannot_write(self.folder, exc) from exc
+        with suppress(OSError):  # where the cache is read-only nobody can remove it either
+            mark = mark_use(self.folder)
+            weakref.finalize(self, _unlink, mark)
+        self._use()
+        self._size = trim(self._root)[1]
+
+    def _make(self) -> None:
+        if not (self.folder / KEY).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(asdict(self.key), sort_keys=True).encode()
+            _replace(self.folder / KEY, content)
+
+    def _use(self) -> None:
+        """Say that the folder is used now."""
+        if time.monotonic() - self._used_s > USED_S or not self._used_s:
+            self._used_s = time.monotonic()
+            with suppress(OSError):
+                os.utime(self.folder / KEY)
+
+    def describe(self, plan: Plan) -> None:
+        """Note for people whose tiles these are; see ``napari-past cache list``."""
+        told = {
+            "slide": plan.slide_name,
+            "path": plan.slide.path,
+            "model": plan.model.name,
+            "detector": plan.detector.name,
+        }
+        path = self.folder / ABOUT
+        with suppress(OSError, ValueError):
+            before = json.loads(path.read_text(encoding="utf-8"))
+            if {**before, **told} == before:
+                return
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with suppress(OSError):
+            _replace(path, json.dumps({**told, "created": created}, indent=1).encode())
 
     def has(self, tile: TileSpec) -> bool:
         """Whether the tile was finished."""
         return self._path(tile).is_file()
+
+    def finished(self, tiles: Iterable[TileSpec]) -> set[TileSpec]:
+        """Those of some tiles that were finished, by one look into the folder."""
+        try:
+            names = {entry.name for entry in os.scandir(self.folder)}
+        except OSError:
+            names = set()
+        return {tile for tile in tiles if self._path(tile).name in names}
 
     def write(self, result: TileResult) -> None:
         """Keep a finished tile, whole or not at all; an unreadable one is left to be tried again.
@@ -73,10 +143,23 @@ class Store:
                 "hematoxylin_od": np.ascontiguousarray(result.hematoxylin_od),
             }
         )
+        path = self._path(result.tile)
         try:
-            _replace(self._path(result.tile), content)
+            try:
+                _replace(path, content)
+            except FileNotFoundError:  # somebody cleared the cache
+                self._make()
+                _replace(path, content)
         except OSError as exc:
-            raise _cannot_write(self.folder, exc) from exc
+            # Windows replaces no file that another process reads: then the tile is there.
+            if not (isinstance(exc, PermissionError) and path.is_file()):
+                raise _cannot_write(self.folder, exc) from exc
+        self._use()
+        self._size += len(content)
+        if self._size > self._limit:
+            self._size = trim(self._root)[1]
+            # Where this key alone is over the limit, there is nothing to look for at each tile.
+            self._limit = max(self._limit, round(1.05 * self._size))
 
     def read(self, tile: TileSpec) -> TileResult | None:
         """A finished tile, or None where there is none; a damaged file counts as none and goes."""
@@ -89,16 +172,20 @@ class Store:
         except OSError:  # absent, or out of reach for now: no reason to delete it
             return None
         except (SafetensorError, KeyError, ValueError, TypeError, IndexError):
-            with suppress(OSError):
-                self._path(tile).unlink()
+            _unlink(self._path(tile))
             return None
 
     def _path(self, tile: TileSpec) -> Path:
-        return self.folder / f"{tile.column}_{tile.row}{SUFFIX}"
+        return self.folder / f"{tile.column}_{tile.row}{TILE}"
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    temporary = path.with_name(f"{path.name}.{uuid4().hex[:12]}{PART}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -107,8 +194,7 @@ def _replace(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        _unlink(temporary)
 
 
 def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:

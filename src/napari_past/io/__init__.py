@@ -5,8 +5,8 @@ In memory a table of cells is an `anndata.AnnData`: ``X`` (n, g) float32 express
 padded with NaN, ``uns["napari_past"]`` the provenance.
 """
 
+from napari_past.files import atomic_write, check_writable
 from napari_past.io.csv_table import read_csv, write_csv
-from napari_past.io.destination import atomic_write, check_writable
 from napari_past.io.formats import read_cells, writable_suffixes, write_cells
 from napari_past.io.geojson_cells import read_geojson, write_geojson
 from napari_past.io.geojson_regions import read_regions, write_regions
@@ -14,6 +14,7 @@ from napari_past.io.h5ad import read_h5ad, write_h5ad
 from napari_past.io.marker_table import MarkerTable, read_marker_table
 from napari_past.io.outlines import found_cells
 from napari_past.io.score_csv import write_score_csv
+from napari_past.io.unscored import read_unscored
 
 __all__ = [
     "MarkerTable",
@@ -26,6 +27,7 @@ __all__ = [
     "read_h5ad",
     "read_marker_table",
     "read_regions",
+    "read_unscored",
     "writable_suffixes",
     "write_cells",
     "write_csv",

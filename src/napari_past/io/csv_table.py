@@ -10,11 +10,12 @@ import pandas as pd
 from anndata import AnnData
 
 from napari_past.errors import BadTable
+from napari_past.files import atomic_write, existing_file
 from napari_past.io.cell_ids import position_ids
-from napari_past.io.destination import atomic_write
 from napari_past.io.expression import expression_blocks
 from napari_past.io.provenance import (
     KEY,
+    UNSCORED,
     JsonObject,
     check_schema,
     obs_dtypes,
@@ -23,9 +24,8 @@ from napari_past.io.provenance import (
     uns_from_json,
     var_from_json,
 )
-from napari_past.io.source import existing_file
 
-OWN_COLUMNS = ("id", "x_um", "y_um", "area_um2", "hematoxylin_od")
+OWN_COLUMNS = ("id", "x_um", "y_um", "area_um2", "hematoxylin_od", UNSCORED)
 """Columns that are never genes."""
 
 

@@ -15,8 +15,8 @@ import shapely
 from anndata import AnnData
 
 from napari_past.errors import BadTable, MissingPixelSize
+from napari_past.files import atomic_write
 from napari_past.io.cell_ids import named_id, position_ids
-from napari_past.io.destination import atomic_write
 from napari_past.io.expression import expression_blocks
 from napari_past.io.geojson_document import CELL_TYPES, Document, Feature, read_document
 from napari_past.io.outlines import outline_array, padded, polygon

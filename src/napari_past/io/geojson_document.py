@@ -17,8 +17,8 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from napari_past.errors import BadTable, MissingPixelSize
+from napari_past.files import existing_file
 from napari_past.io.provenance import KEY, JsonObject, JsonValue, check_schema
-from napari_past.io.source import existing_file
 
 CELL_TYPES = ("cell", "detection")
 """QuPath's object types that stand for a cell; an object without a type is an annotation."""

@@ -10,8 +10,8 @@ import shapely
 from shapely.geometry import mapping
 
 from napari_past.errors import BadTable
+from napari_past.files import atomic_write
 from napari_past.io.cell_ids import named_id
-from napari_past.io.destination import atomic_write
 from napari_past.io.geojson_document import Feature, read_document
 from napari_past.io.provenance import KEY, SCHEMA_VERSION
 from napari_past.space import level0_px_from_um, um_from_level0_px

@@ -9,9 +9,8 @@ import numpy as np
 from anndata import AnnData
 
 from napari_past.errors import BadTable
-from napari_past.io.destination import atomic_write
+from napari_past.files import atomic_write, existing_file
 from napari_past.io.provenance import KEY, check_schema, stamped
-from napari_past.io.source import existing_file
 
 
 def write_h5ad(adata: AnnData, path: str | Path) -> None:

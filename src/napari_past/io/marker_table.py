@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from anndata.io import read_elem, sparse_dataset
 
 from napari_past.errors import BadTable
+from napari_past.files import existing_file
 from napari_past.genes import Resolved, resolve
 from napari_past.io.csv_table import (
     OWN_COLUMNS,
@@ -20,8 +23,8 @@ from napari_past.io.csv_table import (
     csv_provenance,
     numbers,
 )
-from napari_past.io.provenance import KEY, Provenance
-from napari_past.io.source import existing_file
+from napari_past.io.provenance import KEY, UNSCORED, Provenance
+from napari_past.quality import UNSCORED_KINDS
 from napari_past.types import Cutoffs
 
 
@@ -40,14 +43,18 @@ class MarkerTable:
     """µm per level-0 pixel of the slide, where the file tells it."""
     resolved: Resolved
     """Which columns were read, and how to name them."""
+    unscored: npt.NDArray[np.str_] | None = None
+    """(n,), why a cell is not scored, "" where it is; None where the table has no such column."""
+    unscored_area_mm2: Mapping[str, float] = field(default_factory=dict)
+    """Area by kind that is not scored, where the file tells it."""
 
 
 def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
     """The values of `gene`, a gene or marker, and the cells' positions.
 
     Of an ``.h5ad`` only ``X[:, GENE]`` and ``obsm["spatial"]`` in µm are needed, of a ``.csv`` the
-    columns ``x_um``, ``y_um`` and one named as the gene; nothing else of the file is read but
-    cut-offs and µm/px, where it tells them.
+    columns ``x_um``, ``y_um`` and one named as the gene; nothing else of the file is read but a
+    column ``unscored``, cut-offs, µm/px and areas, where it tells them.
 
     Raises
     ------
@@ -85,6 +92,7 @@ def _from_h5ad(source: Path, gene: str) -> MarkerTable:
             names = [str(name) for name in read_elem(file["var"]).index]
             positions = np.asarray(read_elem(file["obsm/spatial"]), dtype=np.float64)
             told = read_elem(file[f"uns/{KEY}"]) if f"uns/{KEY}" in file else None
+            reasons = read_elem(file[f"obs/{UNSCORED}"]) if f"obs/{UNSCORED}" in file else None
         except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
             raise BadTable(f"{source.name} is damaged ({exc}); write it again.") from exc
         resolved = resolve(gene, names, holder="The table")
@@ -101,7 +109,7 @@ def _from_h5ad(source: Path, gene: str) -> MarkerTable:
                 f"The values of {resolved.label} in {source.name} cannot be read ({exc}); "
                 "write it again."
             ) from exc
-    return _marker_table(source, columns, positions, told, resolved)
+    return _marker_table(source, columns, positions, told, resolved, reasons)
 
 
 def _columns(x: h5py.Dataset | h5py.Group, indices: list[int]) -> npt.NDArray[np.floating]:
@@ -114,11 +122,12 @@ def _columns(x: h5py.Dataset | h5py.Group, indices: list[int]) -> npt.NDArray[np
 def _from_csv(source: Path, gene: str) -> MarkerTable:
     names = csv_header(source)
     resolved = resolve(gene, [n for n in names if n not in OWN_COLUMNS], holder="The table")
-    wanted = {"x_um", "y_um", *resolved.symbols}
+    wanted = {"x_um", "y_um", UNSCORED, *resolved.symbols}
     frame = csv_frame(source, columns=[name for name in names if name in wanted])
     positions = csv_centers_um(frame, source)
     columns = numbers(frame[list(resolved.symbols)], source)
-    return _marker_table(source, columns, positions, csv_provenance(source), resolved)
+    reasons = frame.get(UNSCORED)
+    return _marker_table(source, columns, positions, csv_provenance(source), resolved, reasons)
 
 
 def _marker_table(
@@ -127,6 +136,7 @@ def _marker_table(
     positions: npt.NDArray[np.float64],
     told: object,
     resolved: Resolved,
+    reasons: object,
 ) -> MarkerTable:
     n = len(columns)
     if positions.ndim != 2 or positions.shape[0] != n or positions.shape[1] < 2:
@@ -150,7 +160,20 @@ def _marker_table(
         cutoffs=_cutoffs(provenance, resolved, source),
         mpp=provenance.slide_mpp,
         resolved=resolved,
+        unscored=None if reasons is None else _reasons(pd.Series(reasons), n, source),
+        unscored_area_mm2=provenance.unscored_area_mm2,
     )
+
+
+def _reasons(column: pd.Series, n: int, source: Path) -> npt.NDArray[np.str_]:
+    """Why each cell is not scored; a column of yes and no gives "other" and ""."""
+    if len(column) != n:
+        raise BadTable(
+            f"{source.name} has {n} cells but {len(column)} entries in {UNSCORED}; write it again."
+        )
+    if pd.api.types.is_numeric_dtype(column):  # bool is one too
+        return np.where(column.fillna(0).to_numpy() != 0, UNSCORED_KINDS[-1], "")
+    return column.astype(object).where(column.notna(), "").astype(str).to_numpy(np.str_)
 
 
 def _cutoffs(provenance: Provenance, resolved: Resolved, source: Path) -> Cutoffs | None:

@@ -16,11 +16,15 @@ import pandas as pd
 from anndata import AnnData
 
 from napari_past.errors import BadTable
+from napari_past.quality import UNSCORED_KINDS
 from napari_past.stain import CLASS_NAMES
 from napari_past.types import RESEARCH_USE
 
 KEY = "napari_past"
 """Of ``uns``, and of the foreign member of a GeoJSON file."""
+
+UNSCORED = "unscored"
+"""Of ``obs``: why a cell is not scored, "" where it is; and of ``uns[KEY]``: source and areas."""
 
 SCHEMA_VERSION = 1
 
@@ -37,6 +41,8 @@ class Provenance:
     cutoffs: Mapping[str, tuple[float | None, ...]]
     """By gene or marker, unchecked; None for what is no number."""
     cutoffs_source: Mapping[str, str]
+    unscored_area_mm2: Mapping[str, float]
+    """By kind; empty where no mask was made."""
 
     @staticmethod
     def of(told: object) -> Provenance:
@@ -50,7 +56,10 @@ class Provenance:
             if isinstance(limits, (list, tuple, np.ndarray))
         }
         sources = {str(k): str(v) for k, v in _mapping(top.get("cutoffs_source")).items()}
-        return Provenance(mpp, unit if isinstance(unit, str) else None, cutoffs, sources)
+        areas = _mapping(_mapping(top.get(UNSCORED)).get("area_mm2"))
+        known = {str(k): a for k, v in areas.items() if (a := _number(v)) is not None}
+        unit = unit if isinstance(unit, str) else None
+        return Provenance(mpp, unit, cutoffs, sources, known)
 
 
 def stamped(told: object) -> dict[str, object]:
@@ -123,6 +132,12 @@ def typed(column: pd.Series, dtype: str) -> pd.Series:
         if name.endswith("_class"):
             return pd.Series(
                 pd.Categorical(column, categories=list(CLASS_NAMES), ordered=True),
+                index=column.index,
+                name=column.name,
+            )
+        if name == UNSCORED:
+            return pd.Series(
+                pd.Categorical(column.fillna(""), categories=["", *UNSCORED_KINDS]),
                 index=column.index,
                 name=column.name,
             )

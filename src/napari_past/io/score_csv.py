@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from napari_past.io.destination import atomic_write
+from napari_past.files import atomic_write
 from napari_past.stain import ScoreTable
 from napari_past.types import RESEARCH_USE
 
@@ -37,7 +37,8 @@ def write_score_csv(
 
     Scores and their interval have one decimal, percentages two. Beside a file goes ``<name>.json``
     with what the numbers are: the score's name, its denominator, cut-offs and their source, cells
-    left out, the research-use sentence, and `about` (gene, model, reliability).
+    left out, area that is not scored by kind, the research-use sentence, and `about` (gene, model,
+    reliability).
 
     Raises
     ------
@@ -58,6 +59,9 @@ def write_score_csv(
         "denominator": table.denominator,
         "excluded_by_ignore": table.excluded,
         "without_value": table.without_class,
+        "unscored": table.unscored,
+        "unscored_cells": dict(table.unscored_cells),
+        "unscored_area_mm2": {k: round(a, 4) for k, a in table.unscored_area_mm2.items()},
         "cutoffs": list(table.cutoffs.values),
         "cutoffs_source": table.cutoffs.source,
         "research_use": RESEARCH_USE,

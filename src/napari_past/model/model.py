@@ -14,12 +14,19 @@ import numpy.typing as npt
 from napari_past.errors import BadModel, PastError, UnknownGene, WorkerFailed
 from napari_past.model.card import Card
 from napari_past.model.files import Tensors
+from napari_past.model.halves import product
 from napari_past.types import Cutoffs, FloatArray, PixelGrid, Rgb
 
 if TYPE_CHECKING:
     import torch
 
 ENCODE_BATCH = 64
+SLIDE_UNLIKE_LIMIT = 2.0
+"""Squared Mahalanobis distance of a slide's mean from which on the slide is flagged. Left out of
+the statistics, a section of the training patient stays below 0.2 and any 300 neighbouring cells of
+it below 1.5 (benchmarks/unlike.py): no other tissue had a say in it."""
+LEAST_SLIDE_CELLS = 300
+"""With fewer cells their mean tells where they lie in the tissue rather than what slide it is."""
 TOWER = "tower."
 """Names of the tower's tensors in a model file begin with it."""
 
@@ -88,7 +95,7 @@ class Model:
         rows = [self._rows[g] for g in genes]
         weight = self._float32("readout.weight")[rows]
         bias = self._float32("readout.bias")[rows]
-        return np.asarray(embeddings, dtype=np.float32) @ weight.T + bias
+        return product(embeddings, weight.T) + bias
 
     def unlike_training(self, embeddings: npt.NDArray[np.floating]) -> FloatArray:
         """How far each cell lies from the training cells, float32 (n,); above 1 is flagged.
@@ -99,6 +106,39 @@ class Model:
         centred = np.asarray(embeddings, np.float32) - self._float32("statistics.mean")
         white = centred @ self._float32("statistics.whitening")
         return np.asarray((white**2).sum(axis=1) / self.card.unlike_training_limit, np.float32)
+
+    def slide_unlike_training(self, embeddings: npt.NDArray[np.floating]) -> float:
+        """How far a slide's cells as a whole lie from the training cells; above 1 is flagged.
+
+        Squared Mahalanobis distance of the cells' mean in the components of `unlike_training`, less
+        what sampling alone gives (their number over that of the cells), divided by
+        `SLIDE_UNLIKE_LIMIT`. Another stain, scanner or organ moves all cells a little, which single
+        cells do not show. A training set of one patient makes other patients look unlike it, too.
+
+        Returns
+        -------
+        float
+            NaN with fewer than `LEAST_SLIDE_CELLS` cells.
+        """
+        n = len(embeddings)
+        if n < LEAST_SLIDE_CELLS:
+            return float("nan")
+        whitening = self._float32("statistics.whitening")
+        mean = np.asarray(embeddings).mean(axis=0, dtype=np.float64)
+        white = (mean - self._float32("statistics.mean")) @ whitening
+        squared = float((white**2).sum()) - whitening.shape[1] / n
+        return max(squared, 0.0) / SLIDE_UNLIKE_LIMIT
+
+    def slide_unlike_sentence(self, distance: float) -> str:
+        """What to tell of a distance of `slide_unlike_training`; empty where it is not flagged."""
+        if not distance > 1:
+            return ""
+        card = self.card
+        return (
+            f"This slide as a whole looks unlike the tissue that {self.name} was trained on "
+            f"({card.species} {card.organ}, {card.preparation}): {distance:.1f} times the limit; "
+            "every value on it is extrapolated."
+        )
 
     def _float32(self, key: str) -> npt.NDArray[np.float32]:
         return np.asarray(self._tensors[key], np.float32)

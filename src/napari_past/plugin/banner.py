@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from qtpy.QtWidgets import QLabel
 
-from napari_past.engine import Cells
+from napari_past.engine import CellTable
 from napari_past.model import Model
+from napari_past.plugin.wrapped_label import WrappedLabel
 
 WARN_SHARE = 0.2
 _STYLE = "border-radius: 4px; padding: 6px; color: {text}; background: {fill};"
@@ -23,20 +23,19 @@ def provenance(model: Model) -> str:
     )
 
 
-def unlike_share(cells: Cells) -> float:
+def unlike_share(cells: CellTable) -> float:
     """Part of the cells (0 to 1) that look unlike the training cells; 0 without cells."""
     return float(np.mean(cells.unlike_training > 1)) if len(cells) else 0.0
 
 
-class Banner(QLabel):
+class Banner(WrappedLabel):
     """Calm by default, a warning colour where many cells look unlike the training."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setWordWrap(True)
         self.hide()
 
-    def set_model(self, model: Model, cells: Cells | None) -> None:
+    def set_model(self, model: Model, cells: CellTable | None) -> None:
         text, style = provenance(model), CALM
         if cells is not None and len(cells):
             share = unlike_share(cells)

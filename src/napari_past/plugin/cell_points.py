@@ -10,56 +10,31 @@ import numpy.typing as npt
 import pandas as pd
 from napari.layers import Points
 
-from napari_past.engine import Cells
+from napari_past.engine import CellTable
 from napari_past.plugin.reader import LayerData
 from napari_past.plugin.staining import Staining
 from napari_past.space import world_from_um
-from napari_past.types import Rect
 
-MOST_POINTS = 30_000
+MOST_POINTS = 20_000
+"""In view; where there are more, the map is shown. napari draws 30,000 with ease, no more."""
 SIZE_UM = 6.0
-_SEED = 7
+_PER_CELL = ("features", "face_color", "symbol", "size")
 
 
-def drawn_cells(cells: Cells, view: Rect | None) -> npt.NDArray[np.intp]:
-    """Which cells are drawn: all, or at most `MOST_POINTS` of those in view, always the same ones.
-
-    Parameters
-    ----------
-    view
-        What the canvas shows, in µm; None takes the whole slide.
-    """
-    n = len(cells)
-    if n <= MOST_POINTS:
-        return np.arange(n)
-    rank = np.random.default_rng(_SEED).permutation(n)
-    inside = np.arange(n) if view is None else np.flatnonzero(view.contains(cells.centers_um))
-    if len(inside) > MOST_POINTS:
-        inside = inside[np.argpartition(rank[inside], MOST_POINTS)[:MOST_POINTS]]
-    return np.sort(inside)
-
-
-def point_layer(cells: Cells, shown: Staining, index: npt.NDArray[np.intp]) -> LayerData:
+def point_layer(table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> LayerData:
     """The chosen cells as a points layer in µm, coloured by an RGBA table of our own.
 
     Features are read by napari's status bar when the pointer is on a cell.
     """
-    values = shown.values[index]
-    gene, unit = " + ".join(shown.resolved.symbols), shown.unit
-    ids = cells.ids
-    unlike = cells.unlike_training[index] > 1
-    features = pd.DataFrame(
-        {
-            "predicted": [f"{gene} {value:.2f} {unit}" for value in values.tolist()],
-            "class": shown.class_names(index).astype(object),
-            "unlike_training": np.where(unlike, "yes", "no").astype(object),
-            "value": values,
-            "id": [ids[i] for i in index.tolist()],
-        }
-    )
+    unlike = np.where(table.unlike_training[index] > 1, "yes", "no").astype(object)
+    features = {f"{shown.first.name} ({shown.unit})": shown.values[index]}
+    if shown.second is not None:
+        features[f"{shown.second.name} ({shown.unit})"] = shown.second.values[index]
     arguments: dict[str, Any] = {
-        "name": layer_name(cells, shown),
-        "features": features,
+        "name": layer_name(table, shown),
+        "features": pd.DataFrame(
+            {**features, "class": shown.class_names(index), "unlike_training": unlike}
+        ),
         "face_color": shown.colours(index),
         "symbol": shown.symbols(index),
         "size": SIZE_UM * shown.sizes(index),
@@ -68,14 +43,14 @@ def point_layer(cells: Cells, shown: Staining, index: npt.NDArray[np.intp]) -> L
         "scale": (1.0, 1.0),
         "units": ("um", "um"),
         "canvas_size_limits": (2, 60),
-        "metadata": {"model": cells.model.name, "slide": cells.plan.slide_name},
+        "metadata": {"model": table.model.name},
     }
-    return world_from_um(cells.centers_um[index]), arguments, "points"
+    return world_from_um(table.centers_um[index]), arguments, "points"
 
 
-def layer_name(cells: Cells, shown: Staining) -> str:
+def layer_name(table: CellTable, shown: Staining) -> str:
     """As "ERBB2 · past-mini"."""
-    return f"{' + '.join(shown.resolved.symbols)} · {cells.model.name}"
+    return f"{shown.name} · {table.model.name}"
 
 
 def add_points(viewer: napari.Viewer, layer_data: LayerData) -> Points:
@@ -83,8 +58,7 @@ def add_points(viewer: napari.Viewer, layer_data: LayerData) -> Points:
     data, arguments, _ = layer_data
     if len(data) == 0:
         # napari makes features and colours of an empty layer fail to grow later.
-        per_cell = ("features", "face_color", "symbol", "size")
-        arguments = {k: v for k, v in arguments.items() if k not in per_cell}
+        arguments = {k: v for k, v in arguments.items() if k not in _PER_CELL}
         layer = viewer.add_points(np.zeros((0, 2)), **arguments)
     else:
         layer = viewer.add_points(data, **arguments)
@@ -98,11 +72,15 @@ def update_points(layer: Points, layer_data: LayerData) -> None:
     if data.shape != layer.data.shape or not np.array_equal(data, layer.data):
         layer.selected_data = set()
         layer.data = data
+        layer.border_width = 0
     layer.features = arguments["features"]
     layer.face_color = arguments["face_color"]
     if len(data):
-        layer.size = arguments["size"]
-        layer.border_width = 0
-        layer.symbol = arguments["symbol"]
+        # Symbols and sizes cost as much as the rest and change with the classes alone.
+        if not np.array_equal(layer.size, arguments["size"]):
+            layer.size = arguments["size"]
+        symbols = arguments["symbol"]
+        if not np.array_equal([str(s) for s in layer.symbol], symbols):
+            layer.symbol = symbols
     layer.name = arguments["name"]
     layer.editable = False

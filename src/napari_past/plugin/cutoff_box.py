@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_past.plugin.legend import Legend
+from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.stain import CLASS_NAMES
 from napari_past.types import Cutoffs
 
@@ -43,8 +44,7 @@ class CutoffBox(QWidget):
             grid.addWidget(QLabel(f"{name} from"), 0, column)
             grid.addWidget(spin, 1, column)
             spin.valueChanged.connect(self._on_edited)
-        self.source = QLabel()
-        self.source.setWordWrap(True)
+        self.source = WrappedLabel()
         self.reset = QPushButton("Reset to card")
         self.as_expression = QRadioButton("Expression")
         self.as_classes = QRadioButton("Classes 0 to 3+")
@@ -75,6 +75,11 @@ class CutoffBox(QWidget):
     def cutoffs(self) -> Cutoffs | None:
         """The three limits in use; None where there are none."""
         return self._current
+
+    @property
+    def preset(self) -> Cutoffs | None:
+        """Those of the model's card."""
+        return self._preset
 
     @property
     def classes_shown(self) -> bool:

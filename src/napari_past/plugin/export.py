@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +10,43 @@ import pandas as pd
 from anndata import AnnData
 
 from napari_past.engine import Cells, chosen_genes
+from napari_past.genes import Resolved
 from napari_past.io import check_writable, write_cells
-from napari_past.plugin.staining import Staining
-from napari_past.stain import CLASS_NAMES
-from napari_past.types import Region
+from napari_past.stain import CLASS_NAMES, classes
+from napari_past.types import Cutoffs, Region
 
 
-def exported_table(cells: Cells, shown: Staining, regions: Sequence[Region]) -> AnnData:
-    """The panel's markers and the gene in view, its class, and each cell's regions.
+def exported_table(
+    cells: Cells,
+    gene: Resolved,
+    cutoffs: Cutoffs | None,
+    regions: Sequence[Region] = (),
+    notes: Mapping[str, str] | None = None,
+) -> AnnData:
+    """The panel's markers and the gene in view, its class, and each cell's regions and note.
 
-    ``obs`` gains ``<marker>_class``, ``regions`` (names joined by "; ") and ``ignored``;
+    ``obs`` gains ``<marker>_class``, ``regions`` (names joined by "; "), ``ignored`` and ``note``;
     ``uns["napari_past"]`` tells the cut-offs in use.
+
+    Parameters
+    ----------
+    notes
+        By cell id.
     """
-    gene = shown.resolved
     genes = dict.fromkeys([*gene.symbols, *chosen_genes(cells.model, None)])
     adata = cells.to_anndata(list(genes))
-    if shown.cutoffs is not None:
+    if cutoffs is not None:
         named = gene.marker.name if gene.marker is not None else gene.name
         label = gene.symbols[0] if len(gene.symbols) == 1 else named
         # position −1, no class, is what pandas takes for a missing value
         adata.obs[f"{label}_class"] = pd.Categorical.from_codes(
-            shown.classes.tolist(), categories=pd.Index(CLASS_NAMES), ordered=True
+            classes(cells.marker_values(gene.name), cutoffs).tolist(),
+            categories=pd.Index(CLASS_NAMES),
+            ordered=True,
         )
         told = adata.uns["napari_past"]
-        told["cutoffs"][label] = list(shown.cutoffs.values)
-        told["cutoffs_source"][label] = shown.cutoffs.source
+        told["cutoffs"][label] = list(cutoffs.values)
+        told["cutoffs_source"][label] = cutoffs.source
     if regions:
         names = np.full(len(cells), "", object)
         ignored = np.zeros(len(cells), np.bool_)
@@ -45,10 +57,19 @@ def exported_table(cells: Cells, shown: Staining, regions: Sequence[Region]) -> 
             names[inside] = [f"{n}; {region.name}" if n else region.name for n in names[inside]]
         adata.obs["regions"] = names
         adata.obs["ignored"] = ignored
+    if notes:
+        adata.obs["note"] = [notes.get(cell, "") for cell in adata.obs_names]
     return adata
 
 
-def export_cells(cells: Cells, shown: Staining, regions: Sequence[Region], path: Path) -> None:
+def export_cells(
+    cells: Cells,
+    gene: Resolved,
+    cutoffs: Cutoffs | None,
+    path: Path,
+    regions: Sequence[Region] = (),
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write the cells in the format of the path's suffix: .h5ad, .csv or .geojson.
 
     Raises
@@ -57,4 +78,4 @@ def export_cells(cells: Cells, shown: Staining, regions: Sequence[Region], path:
         An unknown suffix; the folder is missing or read-only; the disk is full.
     """
     check_writable(path)
-    write_cells(exported_table(cells, shown, regions), path)
+    write_cells(exported_table(cells, gene, cutoffs, regions, notes), path)

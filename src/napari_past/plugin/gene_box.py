@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QCompleter, QLabel, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QCompleter, QLineEdit, QVBoxLayout, QWidget
 
 from napari_past.engine import chosen_genes
 from napari_past.errors import GeneError
 from napari_past.genes import Resolved, markers, resolve
 from napari_past.model import Model, Reliability
+from napari_past.plugin.wrapped_label import WrappedLabel
 
 _BADGE = "border-radius: 4px; padding: 3px 6px; color: {text}; background: {fill};"
 GREY_BADGE = _BADGE.format(text="#e8e8e8", fill="#5a5f66")
@@ -37,15 +38,14 @@ class GeneBox(QWidget):
         edit = QLineEdit()
         edit.setPlaceholderText("Gene or marker, such as ERBB2 or HER2")
         self.box.setLineEdit(edit)
-        self.meaning = QLabel()
-        self.badge = QLabel()
+        self.meaning = WrappedLabel()
+        self.badge = WrappedLabel()
         self.badge.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.box)
         for label in (self.meaning, self.badge):
-            label.setWordWrap(True)
             layout.addWidget(label)
         self.box.activated.connect(self._on_entered)
         edit.returnPressed.connect(self._on_entered)

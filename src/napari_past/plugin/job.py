@@ -1,4 +1,4 @@
-"""Work beside the GUI thread that reports to it, one job after the other."""
+"""Work beside the GUI thread, with a result or a sentence at its end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Callable
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
-from napari_past.engine import Cells, Progress
-
 
 class Job(QObject):
     """One piece of work in a thread. Its signals reach slots of QObjects in the GUI thread.
@@ -19,10 +17,6 @@ class Job(QObject):
     where layers must not be touched.
     """
 
-    progressed = Signal(object)
-    """A `Progress`."""
-    found = Signal(object)
-    """`Cells` finished so far, or at the end."""
     ended = Signal(object)
     """The exception that ended it; None after success."""
 
@@ -43,14 +37,6 @@ class Job(QObject):
 
     def cancelled(self) -> bool:
         return self._cancelled.is_set()
-
-    def report(self, progress: Progress) -> None:
-        """Tell how far the work is; called by the work."""
-        self.progressed.emit(progress)
-
-    def show(self, cells: Cells) -> None:
-        """Hand over cells; called by the work."""
-        self.found.emit(cells)
 
     def _run(self) -> None:
         outcome: BaseException | None = None

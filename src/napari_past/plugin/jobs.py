@@ -1,7 +1,8 @@
-"""Jobs one after the other: the running one, and at most one that waits for its end."""
+"""Jobs one after the other, in the order in which they were asked for."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from napari.utils.notifications import notification_manager, show_error
@@ -15,13 +16,9 @@ Done = Callable[[object], None]
 
 
 class Jobs(QObject):
-    """Starts jobs and passes on what they tell; errors are shown in one sentence."""
+    """Starts jobs and hands over what they return; errors are shown in one sentence."""
 
-    progressed = Signal(object)
-    found = Signal(object)
     began = Signal(str)
-    failed = Signal(object)
-    """The exception that ended a job, after it was shown; a `Cancelled` is not shown."""
     ended = Signal()
     idle = Signal()
     """No job runs and none waits."""
@@ -30,18 +27,14 @@ class Jobs(QObject):
         super().__init__(parent)
         self._job: Job | None = None
         self._done: Done | None = None
-        self._next: tuple[Work, Done | None, str] | None = None
+        self._waiting: deque[tuple[Work, Done | None, str]] = deque()
 
     @property
     def busy(self) -> bool:
         return self._job is not None
 
-    @property
-    def waiting(self) -> bool:
-        return self._next is not None
-
-    def run(self, work: Work, label: str, done: Done | None = None, replace: bool = False) -> None:
-        """Start some work, or have it wait for the running job's end.
+    def run(self, work: Work, label: str, done: Done | None = None) -> None:
+        """Start some work after the jobs that were asked for before.
 
         Parameters
         ----------
@@ -49,31 +42,24 @@ class Jobs(QObject):
             Runs in another thread.
         done
             Told its result, in the GUI thread.
-        replace
-            Cancel the running job.
         """
-        if self._job is not None:
-            self._next = (work, done, label)
-            if replace:
-                self._job.cancel()
-            return
-        job = Job(work)
-        self._job, self._done = job, done
-        job.progressed.connect(self.progressed)
-        job.found.connect(self.found)
-        job.ended.connect(self._on_ended)
-        self.began.emit(label)
-        job.start()
+        self._waiting.append((work, done, label))
+        self._start()
 
-    def cancel(self) -> None:
-        """Have the running job end at its next tile."""
+    def clear(self) -> None:
+        """Cancel the running job and forget those that wait."""
+        self._waiting.clear()
         if self._job is not None:
             self._job.cancel()
 
-    def clear(self) -> None:
-        """Cancel the running job and forget the one that waits."""
-        self._next = None
-        self.cancel()
+    def _start(self) -> None:
+        if self._job is not None or not self._waiting:
+            return
+        work, self._done, label = self._waiting.popleft()
+        self._job = Job(work)
+        self._job.ended.connect(self._on_ended)
+        self.began.emit(label)
+        self._job.start()
 
     def _on_ended(self, error: BaseException | None) -> None:
         job, done = self._job, self._done
@@ -84,13 +70,9 @@ class Jobs(QObject):
         elif isinstance(error, PastError):
             if not isinstance(error, Cancelled):
                 show_error(str(error))
-            self.failed.emit(error)
         else:
             notification_manager.receive_error(type(error), error, error.__traceback__)
         self.ended.emit()
-        waiting, self._next = self._next, None
-        if waiting is not None and self._job is None:
-            work, done, label = waiting
-            self.run(work, label, done)
+        self._start()
         if self._job is None:
             self.idle.emit()

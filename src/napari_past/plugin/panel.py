@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -18,12 +19,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_past.plugin.banner import Banner
+from napari_past.plugin.cell_details import CellDetails
 from napari_past.plugin.cutoff_box import CutoffBox
 from napari_past.plugin.export_box import ExportBox
 from napari_past.plugin.gene_box import GeneBox
+from napari_past.plugin.look_box import LookBox
 from napari_past.plugin.model_box import ModelBox
+from napari_past.plugin.overview_map import OverviewMap
 from napari_past.plugin.region_box import RegionBox
 from napari_past.plugin.slide_box import SlideBox
+from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.types import RESEARCH_USE
 
 WIDTH_PX = 380
@@ -32,12 +37,18 @@ WIDTH_PX = 380
 class Panel(QWidget):
     """Holds the parts and lays them out; knows neither slides nor layers."""
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, str], overview: OverviewMap) -> None:
         super().__init__()
         self.banner = Banner()
         self.slide = SlideBox()
         self.models = ModelBox()
         self.gene = GeneBox()
+        self.compare = QCheckBox("Compare with a second gene")
+        self.second = GeneBox()
+        self.live = QCheckBox("Live: stain where I look")
+        self.live.setToolTip("When the view rests, its tissue is analysed, the centre first.")
+        self.live.setChecked(True)
+        self.following = WrappedLabel()
         self.stain_view = QPushButton("Stain this view")
         self.stain_regions = QPushButton("Selected regions")
         self.stain_regions.setToolTip("Stain the selected shapes; with none selected, all regions.")
@@ -45,43 +56,46 @@ class Panel(QWidget):
         self.progress = QProgressBar()
         self.progress.setFormat("%v of %m tiles")
         self.cancel = QPushButton("Cancel")
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        self.thinned = QLabel()
-        self.thinned.setWordWrap(True)
+        self.status = WrappedLabel()
+        self.overview = overview
+        self.cell = CellDetails()
+        self.look = LookBox()
         self.cutoffs = CutoffBox()
         self.regions = RegionBox()
         self.export = ExportBox()
-        notice = QLabel(RESEARCH_USE)
-        notice.setWordWrap(True)
+        notice = WrappedLabel(RESEARCH_USE)
         notice.setStyleSheet("font-weight: 600; font-size: 11px; padding: 2px 8px;")
-        shortcuts = QLabel(" · ".join(f"{key}: {what}" for key, what in keys.items()))
-        shortcuts.setWordWrap(True)
+        shortcuts = WrappedLabel(" · ".join(f"{key}: {what}" for key, what in keys.items()))
         shortcuts.setStyleSheet("color: #9aa0a6;")
 
         self._working = QWidget()
         working = _row(self.progress, self.cancel)
         working.setContentsMargins(0, 0, 0, 0)
         self._working.setLayout(working)
-        self._cutoff_section = _section("Cut-offs", self.cutoffs)
+        self._cutoff_section = _section("Colours and cut-offs", self.cutoffs, self.look)
+        self._cell_section = _section("Cell", self.cell)
         self._export_section = _section("Export", self.export)
         stain = _section(
             "Stain",
             self.models,
             self.gene,
+            self.compare,
+            self.second,
+            self.live,
+            self.following,
             _wrapped(self.stain_view, self.stain_regions, self.stain_slide),
             self._working,
             self.status,
-            self.thinned,
         )
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(7)
         for widget in (
-            _section("Slide", self.slide),
+            _section("Slide", self.slide, self.overview),
             stain,
             self.banner,
+            self._cell_section,
             self._cutoff_section,
             _section("Regions", self.regions),
             self._export_section,
@@ -89,22 +103,24 @@ class Panel(QWidget):
         ):
             layout.addWidget(widget)
         layout.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroller = QScrollArea()
+        self.scroller.setWidget(inside)
+        self.scroller.setWidgetResizable(True)
+        self.scroller.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroller.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 4)
-        outside.addWidget(scroll)
+        outside.addWidget(self.scroller)
         # Below the scrolling part, so that it is in every view and every screenshot.
         outside.addWidget(notice)
         self.setMinimumWidth(WIDTH_PX)
         # napari adds empty space below a docked widget that does not ask for all the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.second.hide()
+        self.compare.toggled.connect(self.second.setVisible)
+        self.tell_following("")
         self.end()
         self.set_state(can_stain=False, has_cells=False)
-        self.set_thinned(0, 0)
 
     def begin(self, label: str) -> None:
         """A job begins; how long it takes is not known yet."""
@@ -124,19 +140,18 @@ class Panel(QWidget):
         self._working.hide()
         self.status.hide()
 
+    def tell_following(self, text: str) -> None:
+        """What Live does, or why it waits; empty hides the line."""
+        self.following.setText(text)
+        self.following.setVisible(bool(text))
+
     def set_state(self, can_stain: bool, has_cells: bool) -> None:
         """What can be done now; sections without meaning yet are hidden."""
-        for button in (self.stain_view, self.stain_regions, self.stain_slide):
+        for button in (self.stain_view, self.stain_regions, self.stain_slide, self.live):
             button.setEnabled(can_stain)
+        self._cell_section.setVisible(has_cells)
         self._cutoff_section.setVisible(has_cells)
         self._export_section.setVisible(has_cells)
-
-    def set_thinned(self, drawn: int, total: int) -> None:
-        """Say so where fewer cells are drawn than there are; 0 drawn hides the line."""
-        self.thinned.setText(
-            f"{drawn:,} of {total:,} cells are drawn; scores count all. Zoom in to see every cell."
-        )
-        self.thinned.setVisible(drawn > 0)
 
 
 def _section(title: str, *widgets: QWidget) -> QWidget:

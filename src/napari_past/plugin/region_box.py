@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from collections.abc import Mapping
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_past.plugin.region_shapes import ROLES
 from napari_past.plugin.region_table import RegionTable
+from napari_past.plugin.unscored_box import UnscoredBox
+from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.stain import ScoreTable
 
 
@@ -16,17 +28,22 @@ class RegionBox(QWidget):
     new_layer = Signal()
     role_chosen = Signal(str)
     region_chosen = Signal(str)
+    note_given = Signal(str, str)
+    """A region's name, and what the user notes of it."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._notes: dict[str, str] = {}
         self.draw = QPushButton("New regions layer")
         self.draw.setToolTip("Click the corners of a polygon; double-click to close it.")
         self.role = QComboBox()
         self.role.addItems(ROLES)
         self.role.setToolTip("Role of the selected shapes, and of those drawn next.")
         self.table = RegionTable()
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.remark = QLineEdit()
+        self.remark.setPlaceholderText("Note on the region that is chosen in the table")
+        self.remark.setEnabled(False)
+        self.note = WrappedLabel()
         row = QHBoxLayout()
         row.addWidget(self.draw, 1)
         row.addWidget(QLabel("Role"))
@@ -36,15 +53,38 @@ class RegionBox(QWidget):
         layout.setSpacing(6)
         layout.addLayout(row)
         layout.addWidget(self.table)
+        layout.addWidget(self.remark)
         layout.addWidget(self.note)
+        self.unscored = UnscoredBox()
+        layout.addWidget(self.unscored)
         self.draw.clicked.connect(self.new_layer)
         self.role.activated.connect(lambda _: self.role_chosen.emit(self.role.currentText()))
         self.table.chosen.connect(self.region_chosen)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.remark.editingFinished.connect(self._on_remarked)
         self.set_table(None, "")
+
+    def set_notes(self, notes: Mapping[str, str]) -> None:
+        """What was noted of the regions, by name."""
+        self._notes = dict(notes)
+        self._on_selected()
+
+    def _on_selected(self) -> None:
+        name = self.table.selected
+        self.remark.setEnabled(bool(name))
+        with QSignalBlocker(self.remark):
+            self.remark.setText(self._notes.get(name, ""))
+
+    def _on_remarked(self) -> None:
+        name, text = self.table.selected, self.remark.text()
+        if name and text != self._notes.get(name, ""):
+            self._notes[name] = text
+            self.note_given.emit(name, text)
 
     def set_table(self, table: ScoreTable | None, note: str) -> None:
         """Scores and what must be told with them; without scores only the note."""
         self.table.setVisible(table is not None)
+        self.remark.setVisible(table is not None)
         self.table.set_table(table)
         self.note.setText(note)
         self.note.setVisible(bool(note))
@@ -57,6 +97,8 @@ def score_note(table: ScoreTable, gene: str, model: str) -> str:
         lines.append(f"Excluded by Ignore* regions: {table.excluded:,} cells.")
     if table.without_class:
         lines.append(f"Without a value: {table.without_class:,} cells.")
+    if table.unscored:
+        lines.append(f"Left out by the mask: {table.unscored:,} cells.")
     score = table.score_name[0].upper() + table.score_name[1:]
     lines.append(f"{score} of {gene} predicted by {model}; interval: {table.interval_name}.")
     return " ".join(lines)

@@ -61,7 +61,10 @@ def complete_names(layer: Shapes) -> None:
         names.append(name)
     if names != list(features["name"]):
         features["name"] = names
+        role = str(layer.feature_defaults["role"].iloc[0])
         layer.features = features
+        # napari would give the last shape's name to the next one.
+        layer.feature_defaults = {"name": "", "role": role}
     colours = [ROLE_COLOURS.get(role, ROLE_COLOURS[IGNORE]) for role in features["role"]]
     if colours:
         layer.edge_color = colours

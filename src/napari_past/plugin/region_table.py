@@ -40,6 +40,12 @@ class RegionTable(QTableWidget):
         self.cellDoubleClicked.connect(self._on_double_clicked)
         self._fit()
 
+    @property
+    def selected(self) -> str:
+        """Name of the region whose line is selected; empty without one."""
+        items = self.selectedItems()
+        return str(items[0].data(Qt.ItemDataRole.UserRole)) if items else ""
+
     def set_table(self, table: ScoreTable | None) -> None:
         rows = () if table is None else table.rows
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

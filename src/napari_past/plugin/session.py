@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 
-from napari_past.engine import Cells, Plan, Progress, Store, make_plan, part_of, run_plan
-from napari_past.engine.plan import StoreKey
-from napari_past.errors import RegionError
+import numpy as np
+
+from napari_past.engine import Cells, CellTable, Plan, Store, make_plan, part_of
+from napari_past.errors import Cancelled, RegionError
 from napari_past.model import Model
 from napari_past.slide import open_slide
 from napari_past.types import Rect, Region, SlideRef, TileResult, TileSpec
 
-SNAPSHOT_EVERY_S = 0.7
-SNAPSHOT_SHARE = 0.1
-"""At most this part of a run's time goes into showing cells before its end."""
-
-
-class RememberedTiles(Store):
-    """A store that keeps what it has read, so that a second field costs only its own tiles."""
-
-    def __init__(self, key: StoreKey) -> None:
-        super().__init__(key)
-        self._results: dict[TileSpec, TileResult] = {}
-
-    def has(self, tile: TileSpec) -> bool:
-        return tile in self._results or super().has(tile)
-
-    def read(self, tile: TileSpec) -> TileResult | None:
-        result = self._results.get(tile) or super().read(tile)
-        if result is not None:
-            self._results[tile] = result
-        return result
-
-    def write(self, result: TileResult) -> None:
-        super().write(result)
-        if not result.unreadable:
-            self._results[result.tile] = result
-
 
 class Session:
-    """Reads the slide when it is made: not in the GUI thread.
+    """Reads the slide and the store when it is made: not in the GUI thread.
 
     Raises
     ------
@@ -50,43 +24,78 @@ class Session:
         The slide cannot be opened, or has no µm/px.
     CannotWrite
         The cache cannot be written.
+    Cancelled
     """
 
-    def __init__(self, ref: SlideRef, model: Model) -> None:
+    def __init__(
+        self, ref: SlideRef, model: Model, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
         self.slide = open_slide(ref.path, ref.mpp, ref.series)
         self.model = model
+        self.unreadable: set[TileSpec] = set()
+        self._rects = np.zeros((0, 4))
         try:
             self.whole: Plan = make_plan(self.slide, model)
-            self.store = RememberedTiles(self.whole.key)
+            self.store = Store(self.whole.key)
+            self.table = CellTable(model, self.slide.fingerprint)
+            for tile in self.whole.tiles:
+                if cancelled():
+                    raise Cancelled("The slide was not opened.")
+                result = self.store.read(tile)
+                if result is not None:
+                    self.table.append([result])
         except BaseException:
             self.slide.close()
             raise
-        self.unreadable: set[TileSpec] = set()
-        self.analysed_tiles = 0
+        self._by_place = {(tile.column, tile.row): tile for tile in self.whole.tiles}
 
-    def cells(self) -> Cells:
-        """The cells of every finished tile of the slide, of this session or an earlier one."""
-        finished = tuple(tile for tile in self.whole.tiles if self.store.has(tile))
-        self.analysed_tiles = len(finished)
-        cells = Cells(replace(self.whole, tiles=finished), self.model, self.store).compute()
-        cells.unreadable = tuple(sorted(self.unreadable, key=lambda t: (t.row, t.column)))
-        # Both are needed for drawing and would otherwise be worked out in the GUI thread.
-        _ = cells.ids, cells.unlike_training
-        return cells
+    def add(self, results: Sequence[TileResult]) -> int:
+        """Take in tiles that were finished; returns how many cells came with them."""
+        self.unreadable |= {result.tile for result in results if result.unreadable}
+        whole = [result for result in results if not result.unreadable]
+        self.unreadable -= {result.tile for result in whole}
+        return self.table.append(whole)
 
-    def stain(
-        self,
-        executor: Executor | None,
-        on_progress: Callable[[Progress], None],
-        on_cells: Callable[[Cells], None],
-        cancelled: Callable[[], bool],
-        region: Rect | None = None,
-        regions: Sequence[Region] = (),
-    ) -> Cells:
-        """Compute the missing tiles of a part of the slide; returns all finished cells.
+    @property
+    def analysed_tiles(self) -> int:
+        return len(self.table.tiles)
 
-        `on_cells` is told of the cells so far, from time to time. For other arguments and errors
-        see `engine.run_plan`.
+    def finished(self, tile: TileSpec) -> bool:
+        """Whether a tile needs no more work: done, or found unreadable."""
+        return tile in self.table or tile in self.unreadable
+
+    def tiles_in(self, rect: Rect) -> list[TileSpec]:
+        """Tiles with tissue that touch a rectangle, those nearest to its centre first."""
+        if not self.whole.tiles:
+            return []
+        size_um = self.whole.tiles[0].size_um
+        columns = range(math.floor(rect.x_um / size_um), math.ceil(rect.x1_um / size_um))
+        rows = range(math.floor(rect.y_um / size_um), math.ceil(rect.y1_um / size_um))
+        if len(columns) * len(rows) > len(self._by_place):
+            found = [tile for tile in self.whole.tiles if tile.rect.intersects(rect)]
+        else:
+            places = ((column, row) for row in rows for column in columns)
+            found = [self._by_place[place] for place in places if place in self._by_place]
+        x = (rect.x_um + rect.x1_um) / (2 * size_um) - 0.5
+        y = (rect.y_um + rect.y1_um) / (2 * size_um) - 0.5
+        return sorted(found, key=lambda tile: math.hypot(tile.column - x, tile.row - y))
+
+    def ring_around(self, rect: Rect) -> list[TileSpec]:
+        """Tiles with tissue beside those of a rectangle: where the eye may go next."""
+        if not self.whole.tiles:
+            return []
+        size_um = self.whole.tiles[0].size_um
+        wider = Rect(
+            rect.x_um - size_um,
+            rect.y_um - size_um,
+            rect.width_um + 2 * size_um,
+            rect.height_um + 2 * size_um,
+        )
+        inside = set(self.tiles_in(rect))
+        return [tile for tile in self.tiles_in(wider) if tile not in inside]
+
+    def tiles_of(self, region: Rect | None, regions: Sequence[Region]) -> list[TileSpec]:
+        """Tiles with tissue of a part of the slide, or of all of it.
 
         Raises
         ------
@@ -98,21 +107,23 @@ class Session:
             raise RegionError(
                 f"No tissue was found there on {self.slide.name}; move to the tissue and try again."
             )
-        due = time.monotonic() + SNAPSHOT_EVERY_S
+        return list(plan.tiles)
 
-        def on_tile(progress: Progress) -> None:
-            nonlocal due
-            on_progress(progress)
-            began = time.monotonic()
-            if progress.result is not None and began >= due and progress.done < progress.total:
-                on_cells(self.cells())
-                spent = time.monotonic() - began
-                due = time.monotonic() + max(SNAPSHOT_EVERY_S, spent / SNAPSHOT_SHARE)
+    def tile_rects(self) -> np.ndarray:
+        """(m, 4), x, y, width and height in µm of the finished tiles."""
+        tiles = self.table.tiles
+        if len(tiles) != len(self._rects):
+            new = [tile.rect for tile in tiles[len(self._rects) :]]
+            added = [[r.x_um, r.y_um, r.width_um, r.height_um] for r in new]
+            self._rects = np.concatenate([self._rects, np.array(added).reshape(-1, 4)])
+        return self._rects
 
-        unreadable = run_plan(plan, self.store, executor, on_tile, cancelled)
-        self.unreadable -= set(plan.tiles)
-        self.unreadable |= set(unreadable)
-        return self.cells()
+    def cells(self) -> Cells:
+        """The finished cells in the plan's order, as files have them. Reads the store."""
+        finished = tuple(tile for tile in self.whole.tiles if tile in self.table)
+        cells = Cells(replace(self.whole, tiles=finished), self.model, self.store).compute()
+        cells.unreadable = tuple(sorted(self.unreadable, key=lambda t: (t.row, t.column)))
+        return cells
 
     def close(self) -> None:
         """Let go of the slide file."""

@@ -7,12 +7,12 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.slide.units import LARGEST_MPP, SMALLEST_MPP
 
 NO_SLIDE = "Open a slide: drag it into the window."
@@ -32,10 +32,8 @@ class SlideBox(QWidget):
         self.box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.facts = QLabel(NO_SLIDE)
-        self.facts.setWordWrap(True)
-        self.question = QLabel(ASK_MPP)
-        self.question.setWordWrap(True)
+        self.facts = WrappedLabel(NO_SLIDE)
+        self.question = WrappedLabel(ASK_MPP)
         self.mpp = QDoubleSpinBox()
         self.mpp.setDecimals(4)
         self.mpp.setRange(SMALLEST_MPP, LARGEST_MPP)

@@ -1,95 +1,200 @@
-"""The layers that show one slide's cells: points, and outlines of the nuclei."""
+"""The layers that show one slide's cells: a map from afar, points and outlines from near."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import napari
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Labels, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 
-from napari_past.engine import Cells
+from napari_past.engine import CellTable
 from napari_past.plugin.cell_points import (
     MOST_POINTS,
     add_points,
-    drawn_cells,
+    layer_name,
     point_layer,
     update_points,
 )
-from napari_past.plugin.outline_labels import outline_layer
-from napari_past.plugin.staining import Staining
-from napari_past.plugin.viewport import view_rect
+from napari_past.plugin.gene_map import GeneMap
+from napari_past.plugin.outline_labels import (
+    COARSEST_MPP,
+    OutlineDrawing,
+    drawing_mpp,
+    outline_layer,
+)
+from napari_past.plugin.staining import Staining, extended
+from napari_past.plugin.viewport import canvas_mpp, view_rect, widened
+from napari_past.types import Rect
+
+MARGIN = 0.25
+"""Of the field's size, drawn on each side beyond it, so that a small pan shows no edge."""
 
 
 class SlideView:
-    """Keeps the two layers in step with cells and gene; layers that the user removed come back."""
+    """Keeps the layers in step with cells, gene and camera; layers that were removed come back.
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    Only what the level of detail needs is kept up to date: the map while it is shown, the points
+    while they are.
+    """
+
+    def __init__(self, viewer: napari.Viewer, size_um: tuple[float, float]) -> None:
         self._viewer = viewer
+        self._size_um = size_um
         self.points: Points | None = None
+        self.map: Image | None = None
         self.outlines: Labels | None = None
-        self.cells: Cells | None = None
+        self.table: CellTable | None = None
         self.shown: Staining | None = None
         self.drawn: npt.NDArray[np.intp] = np.arange(0)
         """Which cells the points layer holds."""
+        self.from_afar = False
+        """Whether the map is shown in place of points."""
+        self._map: GeneMap | None = None
+        self._mapped = 0
+        """Cells on the map, in the colours of `_mapped_as`."""
+        self._mapped_as: Staining | None = None
+        self._drawing: OutlineDrawing | None = None
+        self._outlined: tuple[Rect, int, float] | None = None
+        self._plain = False
+        """Whether the outlines are drawn without classes."""
+        self._visible = True
 
-    @property
-    def thinned(self) -> bool:
-        """Whether there are more cells than are drawn at once."""
-        return self.cells is not None and len(self.drawn) < len(self.cells)
+    # ---- what is shown -----------------------------------------------------------------------
 
-    def show(self, cells: Cells, shown: Staining) -> None:
-        """Draw the cells with a gene's colours."""
-        same_cells, before = cells is self.cells, self.shown
-        self.cells, self.shown = cells, shown
-        if len(cells) == 0 and self.points is None:
+    def show(self, table: CellTable, shown: Staining) -> None:
+        """Show cells in a gene's colours."""
+        if table is not self.table:
+            self._map = self._mapped_as = self._outlined = None
+            self._mapped = 0
+        self.table, self.shown = table, shown
+        self._draw()
+
+    def grow(self) -> None:
+        """Show the cells that were added to the table since."""
+        if self.table is None or self.shown is None:
             return
-        self._show_outlines(same_cells, before)
-        self._show_points()
+        before, self.shown = self.shown, extended(self.shown, self.table)
+        if self._mapped_as is before:
+            # The same colours for the same values: what is painted stays.
+            self._mapped_as = self.shown
+        self._draw()
 
-    def follow_camera(self) -> bool:
-        """Draw the cells that have come into view; False where all are drawn anyway."""
-        crowded = self.cells is not None and len(self.cells) > MOST_POINTS
-        if crowded and self.points is not None and self.points in self._viewer.layers:
-            self._show_points()
-        return crowded
+    def follow_camera(self) -> None:
+        """Draw what came into view, as near or as far as the camera is."""
+        self._draw()
 
-    def toggle_points(self) -> None:
-        if self.points is not None:
-            self.points.visible = not self.points.visible
+    def toggle_stain(self) -> None:
+        """Hide or show the cells' colours, near and far."""
+        self._visible = not self._visible
+        self._set_visible()
 
     def toggle_outlines(self) -> None:
         if self.outlines is not None:
             self.outlines.visible = not self.outlines.visible
 
-    def _show_points(self) -> None:
-        if self.cells is None or self.shown is None:
+    # ---- drawing -----------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        table, shown = self.table, self.shown
+        if table is None or shown is None or (len(table) == 0 and self.points is None):
             return
-        self.drawn = drawn_cells(self.cells, view_rect(self._viewer))
-        layer_data = point_layer(self.cells, self.shown, self.drawn)
+        view = view_rect(self._viewer)
+        few = len(table) <= MOST_POINTS
+        in_view = np.arange(len(table)) if few else table.in_rect(view)
+        afar = len(in_view) > MOST_POINTS
+        if afar:
+            self._draw_map(table, shown)
+        else:
+            if not few:
+                near = table.in_rect(widened(view, MARGIN))
+                in_view = near if len(near) <= MOST_POINTS else in_view
+            self._draw_points(table, shown, in_view)
+        if afar != self.from_afar:
+            self._take_note_of_eye()
+            self.from_afar = afar
+        self._set_visible()
+        self._draw_outlines(table, shown, view)
+
+    def _draw_points(self, table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> None:
+        self.drawn = index
+        layer_data = point_layer(table, shown, index)
         if self.points is not None and self.points in self._viewer.layers:
             update_points(self.points, layer_data)
-            return
-        drawing = self._viewer.layers.selection.active
-        self.points = add_points(self._viewer, layer_data)
-        self._regions_on_top()
-        if isinstance(drawing, Shapes):
-            self._viewer.layers.selection.active = drawing
+        else:
+            self.points = self._added(lambda: add_points(self._viewer, layer_data))
 
-    def _show_outlines(self, same_cells: bool, before: Staining | None) -> None:
-        if self.cells is None or self.shown is None:
+    def _draw_map(self, table: CellTable, shown: Staining) -> None:
+        if self._map is None:
+            self._map = GeneMap(self._size_um)
+        if self._mapped_as is not shown:
+            self._map.show(table, shown)
+        elif self._mapped < len(table):
+            self._map.grow(table, shown)
+        changed = self._mapped_as is not shown or self._mapped < len(table)
+        self._mapped, self._mapped_as = len(table), shown
+        name = f"{layer_name(table, shown)} (map)"
+        if self.map is None or self.map not in self._viewer.layers:
+            pictures, arguments, _ = self._map.layer(name)
+            self.map = self._added(lambda: self._viewer.add_image(pictures, **arguments))
+        elif self.map.data[0] is not self._map.pictures[0]:
+            self.map.data = self._map.pictures
+        elif changed:
+            self.map.refresh(extent=False, thumbnail=False)
+        self.map.name = name
+
+    def _draw_outlines(self, table: CellTable, shown: Staining, view: Rect) -> None:
+        near = canvas_mpp(self._viewer) <= COARSEST_MPP
+        if not near:
+            if self.outlines is not None and self._outlined is not None:
+                self.outlines.data = np.zeros((1, 1), np.uint8)
+                self._outlined = None
             return
-        classes = self.shown.classes if self.shown.as_classes else None
+        mpp = drawing_mpp(canvas_mpp(self._viewer))
+        asked = (view, len(table), mpp)
+        anew = self._outlined != asked or self._drawing is None
+        if self._drawing is None or anew:
+            field = widened(view, MARGIN)
+            index = table.in_rect(field)
+            self._drawing = OutlineDrawing(table.outlines, index, field, mpp)
+            self._outlined = asked
         present = self.outlines is not None and self.outlines in self._viewer.layers
-        plain_before = before is not None and not before.as_classes
-        if present and same_cells and plain_before and classes is None:
+        if present and not anew and self._plain and not shown.as_classes:
             return
-        levels, arguments, _ = outline_layer(self.cells, classes)
-        if present and self.outlines is not None:
-            self.outlines.data = levels
+        self._plain = not shown.as_classes
+        classes = None
+        if shown.as_classes:
+            classes = shown.classes_of(shown.values[self._drawing.cells])
+        labels, arguments, _ = outline_layer(self._drawing, classes)
+        if self.outlines is None or not present:
+            self.outlines = self._added(lambda: self._viewer.add_labels(labels, **arguments))
             return
-        self.outlines = self._viewer.add_labels(levels, **arguments)
+        self.outlines.data = labels
+        if anew:
+            self.outlines.scale = arguments["scale"]
+            self.outlines.translate = arguments["translate"]
 
-    def _regions_on_top(self) -> None:
+    # ---- order and visibility ----------------------------------------------------------------
+
+    def _take_note_of_eye(self) -> None:
+        """The eye in the layer list counts for the layer that takes the place of another."""
+        before = self.map if self.from_afar else self.points
+        if before is not None and before in self._viewer.layers:
+            self._visible = before.visible
+
+    def _set_visible(self) -> None:
+        for layer, wanted in ((self.points, not self.from_afar), (self.map, self.from_afar)):
+            if layer is not None and layer.visible != (wanted and self._visible):
+                layer.visible = wanted and self._visible
+
+    def _added(self, add: Any) -> Any:
+        """Add a layer without taking the tool out of the user's hand; regions stay on top."""
         layers = self._viewer.layers
+        active = layers.selection.active
+        added: Layer = add()
         for layer in [layer for layer in layers if isinstance(layer, Shapes)]:
             layers.move(layers.index(layer), len(layers))
+        if active is not None and active in layers:
+            layers.selection.active = active
+        return added

@@ -22,6 +22,17 @@ def view_rect(viewer: napari.Viewer) -> Rect:
     return Rect(x - width / 2, y - height / 2, width, height)
 
 
+def canvas_mpp(viewer: napari.Viewer) -> float:
+    """µm that one pixel of the canvas covers."""
+    return 1.0 / float(viewer.scene.camera.zoom)
+
+
+def widened(rect: Rect, share: float) -> Rect:
+    """A rectangle with a margin of a share of its size on each side."""
+    dx, dy = share * rect.width_um, share * rect.height_um
+    return Rect(rect.x_um - dx, rect.y_um - dy, rect.width_um + 2 * dx, rect.height_um + 2 * dy)
+
+
 def fly_to(viewer: napari.Viewer, rect: Rect) -> None:
     """Centre a rectangle of the world and zoom so that it fills the canvas with a small margin."""
     height_px, width_px = viewer.canvas.size

@@ -1,56 +1,74 @@
-"""The dock widget *Virtual staining*: gathers input, starts jobs, shows what they give."""
+"""The dock widget *Virtual staining*: gathers input, has its parts work, shows what they give."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import napari.viewer
 from napari.layers import Image, Layer, Shapes
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QCoreApplication, QTimer, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtGui import QCursor
+from qtpy.QtWidgets import QToolTip, QVBoxLayout, QWidget
 
-from napari_past.engine import Cells, Progress, chosen_cutoffs, origin_of_scores
-from napari_past.errors import Cancelled, GeneError, MissingCutoffs, PastError, WorkerFailed
+from napari_past.engine import CellTable, Workers, chosen_cutoffs, origin_of_scores
+from napari_past.errors import GeneError, MissingCutoffs, PastError
 from napari_past.io import write_score_csv
 from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.plugin.annotating import Annotating
+from napari_past.plugin.cell_details import CellFacts
 from napari_past.plugin.export import export_cells
+from napari_past.plugin.facts import facts_of
 from napari_past.plugin.job import Job
 from napari_past.plugin.jobs import Jobs
+from napari_past.plugin.microscope import MICROSCOPE_KEYS, Microscope
 from napari_past.plugin.panel import Panel
 from napari_past.plugin.pixel_size import in_pixels, set_pixel_size
-from napari_past.plugin.pool import TilePool
+from napari_past.plugin.pointer import Pointer
 from napari_past.plugin.reader import slide_ref
-from napari_past.plugin.region_box import score_note
 from napari_past.plugin.region_shapes import (
     add_regions_layer,
     all_regions,
     complete_names,
     set_role,
 )
+from napari_past.plugin.scoring import Scoring
 from napari_past.plugin.session import Session
 from napari_past.plugin.slide_view import SlideView
+from napari_past.plugin.stainer import Stainer
 from napari_past.plugin.staining import Staining, staining
 from napari_past.plugin.ties import Ties
+from napari_past.plugin.unscored import Unscored
 from napari_past.plugin.viewport import clipped, fly_to, view_rect
-from napari_past.stain import ScoreTable, score_table
-from napari_past.types import Cutoffs, Rect, Region
+from napari_past.stain import ScoreTable
+from napari_past.types import Rect, Region
 
 MOST_VIEW_MM2 = 6.0
-"""A view that covers more is a run to be started knowingly."""
+"""A view that covers more is a run to be started knowingly, and Live waits."""
+LIMITS_HOLD = 2
+"""Automatic limits are taken anew when there are so many times the cells they came from."""
+NICENESS = 10
+"""Of the workers: the viewer has the right of way."""
 _DEBOUNCE_MS = 150
-_WARM_AFTER_MS = 1000
-"""The slide is drawn first; then the worker process imports torch."""
-KEYS = {"G": "next gene", "Shift-G": "previous gene", "H": "stain on/off", "O": "outlines on/off"}
+KEYS = {
+    "G": "next gene",
+    "Shift-G": "previous gene",
+    "H": "stain on/off",
+    "O": "outlines on/off",
+    "Ctrl-Z": "undo",
+    **MICROSCOPE_KEYS,
+}
 
 
 class VirtualStaining(QWidget):
-    """Stains what is looked at, scores regions, exports. One job runs at a time.
+    """Stains what is looked at, scores regions, exports.
 
-    `cells_changed` is emitted when cells are shown anew, `idle` when a job has ended and none
-    waits.
+    `cells_changed` is emitted when cells are shown anew, `idle` when nothing that was asked for is
+    left to do (the ring of tiles around the view is nobody's wish).
     """
 
     cells_changed = Signal()
@@ -59,24 +77,35 @@ class VirtualStaining(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._pool = TilePool()
+        self._lost = _LostWorker(self)
+        # A core is left to the viewer.
+        threads = max(1, (os.cpu_count() or 1) - 1)
+        workers = Workers(threads=threads, niceness=NICENESS, on_lost=self._lost.told.emit)
+        self._stainer = Stainer(workers, self)
         self._jobs = Jobs(self)
+        self._scoring = Scoring(self)
+        self._unscored = Unscored(viewer, self)
+        self._microscope = Microscope(viewer)
+        self._pointer = Pointer(viewer, self)
+        self._annotating = Annotating(viewer, self)
         self._model: Model = load_model(DEFAULT_MODEL)
         self._layer: Image | None = None
         self._session: Session | None = None
         self._views: dict[Layer, SlideView] = {}
-        self._given_cutoffs: dict[tuple[str, ...], Cutoffs] = {}
         self._scores: ScoreTable | None = None
         self._why_not = ""
+        self._was_busy = False
+        self._limits_of = 0
+        """Cells that there were when the limits of the colours were taken."""
         self._ties = Ties()
-        self.panel = Panel(KEYS)
+        self.panel = Panel(KEYS, self._microscope.overview)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
         self._camera_timer = self._timer(self._on_camera_rested)
         self._region_timer = self._timer(self._on_regions_rested)
-        self._warm_timer = self._timer(self._on_warm)
         self._connect_panel()
+        self._connect_parts()
         self._connect_viewer()
         self._use_model(self._model)
         self._on_layers_changed()
@@ -89,9 +118,9 @@ class VirtualStaining(QWidget):
         return None if self._layer is None else self._views.get(self._layer)
 
     @property
-    def cells(self) -> Cells | None:
+    def cells(self) -> CellTable | None:
         """The cells that are shown, of all tiles that were analysed on this slide."""
-        return None if self.view is None else self.view.cells
+        return None if self._session is None else self._session.table
 
     @property
     def shown(self) -> Staining | None:
@@ -105,8 +134,15 @@ class VirtualStaining(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs."""
-        return self._jobs.busy
+        """Whether something that was asked for goes on."""
+        stainer = self._stainer
+        jobs = self._jobs.busy or self._scoring.busy or self._unscored.busy
+        return bool(jobs or stainer.running or stainer.waiting_in_view)
+
+    @property
+    def session(self) -> Session | None:
+        """The chosen slide with the chosen model; None while it is read."""
+        return self._session
 
     @property
     def slide_bounds(self) -> Rect | None:
@@ -125,19 +161,16 @@ class VirtualStaining(QWidget):
 
     def stain_view(self) -> None:
         """Stain what the canvas shows."""
-        bounds = self.slide_bounds
-        area = None if bounds is None else clipped(view_rect(self._viewer), bounds)
+        area = self._view_on_slide()
         if area is None:
             show_warning("The slide is not in view; move to its tissue and try again.")
-            return
-        covered_mm2 = area.width_um * area.height_um / 1e6
-        if covered_mm2 > MOST_VIEW_MM2:
+        elif _mm2(area) > MOST_VIEW_MM2:
             show_warning(
-                f"This view covers {covered_mm2:.0f} mm²; zoom in to {MOST_VIEW_MM2:.0f} mm² or "
+                f"This view covers {_mm2(area):.0f} mm²; zoom in to {MOST_VIEW_MM2:.0f} mm² or "
                 f"less, or use Whole slide."
             )
-            return
-        self._stain(area)
+        else:
+            self._run(area)
 
     def stain_regions(self) -> None:
         """Stain the selected shapes; with none selected, all regions that are not ignored."""
@@ -146,15 +179,15 @@ class VirtualStaining(QWidget):
         if not wanted:
             show_warning("There is no region to stain; draw one with New regions layer first.")
             return
-        self._stain(None, wanted)
+        self._run(None, wanted)
 
     def stain_slide(self) -> None:
         """Stain all tissue."""
-        self._stain(None)
+        self._run(None)
 
     def cancel(self) -> None:
-        """End the job at its next tile; finished tiles are kept."""
-        self._jobs.cancel()
+        """End the run; finished tiles are kept. Live goes on where it is switched on."""
+        self._stainer.cancel()
 
     def load_model_file(self, path: str) -> None:
         """Use a model by name or path; a file that is no model is told in a notification."""
@@ -163,34 +196,41 @@ class VirtualStaining(QWidget):
         except PastError as exc:
             show_error(str(exc))
             return
-        self._given_cutoffs.clear()
         self._use_model(model)
         self._open_slide()
 
     def export_cells_to(self, path: str | Path) -> None:
         """Write the cells in the format of the suffix, beside the GUI thread."""
-        cells, shown, regions = self.cells, self.shown, self.regions()
-        if cells is None or shown is None:
+        session, shown, regions = self._session, self.shown, self.regions()
+        if session is None or shown is None:
             return
-        target = Path(path)
-        self._jobs.run(
-            lambda job: export_cells(cells, shown, regions, target),
-            f"Writing {target.name}",
-            lambda result: show_info(f"Saved {len(cells):,} cells to {target}."),
-        )
+        target, mask = Path(path), self._unscored.mask
+        notes = self._annotating.cell_notes
+
+        def work(job: Job) -> int:
+            cells = session.cells()
+            cells.quality = mask
+            export_cells(cells, shown.resolved, shown.cutoffs, target, regions, notes)
+            return len(cells)
+
+        def done(n: object) -> None:
+            show_info(f"Saved {n:,} cells to {target}.")
+
+        self._jobs.run(work, f"Writing {target.name}", done)
 
     def export_scores_to(self, path: str | Path) -> None:
         """Write the table of scores as CSV."""
-        cells, shown = self.cells, self.shown
-        if self._scores is None or cells is None or shown is None:
+        session, shown = self._session, self.shown
+        if self._scores is None or session is None or shown is None:
             show_warning("There are no scores to export.")
             return
-        try:
-            write_score_csv(self._scores, path, origin_of_scores(cells, shown.resolved.name))
-        except PastError as exc:
-            show_error(str(exc))
-        else:
-            show_info(f"Saved the scores to {path}.")
+        scores, target = self._scores, Path(path)
+
+        def work(job: Job) -> None:
+            write_score_csv(scores, target, origin_of_scores(session.cells(), shown.resolved.name))
+
+        self._jobs.run(work, f"Writing {target.name}",
+                       lambda _: show_info(f"Saved the scores to {target}."))  # fmt: skip
 
     # ---- connections -------------------------------------------------------------------------
 
@@ -202,27 +242,43 @@ class VirtualStaining(QWidget):
         return timer
 
     def _connect_panel(self) -> None:
-        panel, jobs = self.panel, self._jobs
+        panel = self.panel
         panel.slide.chosen.connect(self._on_slide_chosen)
         panel.slide.mpp_given.connect(self._on_mpp_given)
         panel.models.chosen.connect(self.load_model_file)
         panel.gene.resolved.connect(self._on_gene)
+        panel.second.resolved.connect(self._show_again)
+        panel.compare.toggled.connect(self._show_again)
+        panel.live.toggled.connect(self._follow)
         panel.stain_view.clicked.connect(self.stain_view)
         panel.stain_regions.clicked.connect(self.stain_regions)
         panel.stain_slide.clicked.connect(self.stain_slide)
         panel.cancel.clicked.connect(self.cancel)
+        panel.look.changed.connect(self._show_again)
         panel.cutoffs.changed.connect(self._on_cutoffs)
         panel.regions.new_layer.connect(self._on_new_regions)
         panel.regions.role_chosen.connect(self._on_role)
         panel.regions.region_chosen.connect(self._on_region_chosen)
+        panel.regions.unscored.edit.connect(self._unscored.edit)
+        panel.regions.unscored.read.connect(self._unscored.read)
+        panel.regions.unscored.counted.connect(self._unscored.set_counted)
+        panel.regions.note_given.connect(self._annotating.set_region_note)
+        panel.cell.note_changed.connect(self._annotating.set_cell_note)
         panel.export.cells_to.connect(self.export_cells_to)
         panel.export.scores_to.connect(self.export_scores_to)
-        jobs.began.connect(self._on_began)
-        jobs.progressed.connect(self._on_progress)
-        jobs.found.connect(self._on_cells)
-        jobs.failed.connect(self._on_failed)
-        jobs.ended.connect(self._on_job_ended)
-        jobs.idle.connect(self.idle)
+
+    def _connect_parts(self) -> None:
+        self._stainer.arrived.connect(self._on_arrived)
+        self._stainer.changed.connect(self._on_progress)
+        self._stainer.failed.connect(self._on_failed)
+        self._lost.told.connect(show_warning)
+        self._jobs.began.connect(self._on_job_began)
+        self._jobs.ended.connect(self._on_job_ended)
+        self._scoring.scored.connect(self._on_scored)
+        self._unscored.changed.connect(self._on_unscored)
+        self._pointer.hovered.connect(self._on_hovered)
+        self._pointer.picked.connect(self._on_picked)
+        self._annotating.restored.connect(self._on_restored)
 
     def _connect_viewer(self) -> None:
         viewer, camera = self._viewer, self._viewer.scene.camera
@@ -237,13 +293,19 @@ class VirtualStaining(QWidget):
         for key, action in {
             "G": lambda _: self.panel.gene.step(1),
             "Shift-G": lambda _: self.panel.gene.step(-1),
-            "H": lambda _: self._toggle(SlideView.toggle_points),
+            "H": lambda _: self._toggle(SlideView.toggle_stain),
             "O": lambda _: self._toggle(SlideView.toggle_outlines),
+            "Control-Z": lambda _: self._annotating.undo(),
+            "Control-Shift-Z": lambda _: self._annotating.redo(),
         }.items():
             viewer.bind_key(key, action, overwrite=True)
             self._ties.add(partial(viewer.bind_key, key, None))
-        self._ties.add(self._pool.close)
+        self._ties.add(self._stainer.close)
         self._ties.add(self._jobs.clear)
+        self._ties.add(self._unscored.close)
+        self._ties.add(self._microscope.close)
+        self._ties.add(self._annotating.close)
+        self._ties.add(self._pointer.disconnect_viewer)
         # Slots of this object are gone when `destroyed` is emitted; `Ties` is no QObject.
         self.destroyed.connect(self._ties.cut)
         application = QCoreApplication.instance()
@@ -260,6 +322,7 @@ class VirtualStaining(QWidget):
         self._model = model
         self.panel.models.set_model(model)
         self.panel.gene.set_model(model)
+        self.panel.second.set_model(model)
         self.panel.banner.set_model(model, None)
 
     def _on_layers_changed(self, event: object = None) -> None:
@@ -291,29 +354,37 @@ class VirtualStaining(QWidget):
         self._open_slide()
 
     def _open_slide(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._close_session()
         layer = self._layer
         asking = layer is not None and in_pixels(layer)
         self.panel.slide.ask(asking)
-        if layer is None or asking:
-            self._jobs.clear()
-            self._score()
-            self._refresh()
+        self._microscope.set_slide(None if asking else layer)
+        self._score()
+        self._refresh()
+        bounds = self.slide_bounds
+        if layer is None or bounds is None:
             return
-        self._viewer.canvas.overlays.scale_bar.visible = True
+        scale_bar = self._viewer.canvas.overlays.scale_bar
+        scale_bar.visible = scale_bar.box = True
         self.panel.slide.set_facts(f"{layer.scale[-1]:.4g} µm/px · reading the slide …")
-        self._views.setdefault(layer, SlideView(self._viewer))
+        self._views.setdefault(layer, SlideView(self._viewer, (bounds.width_um, bounds.height_um)))
         ref, model = slide_ref(layer.metadata), self._model
         assert ref is not None, "only slide layers are listed"
+        self._jobs.run(
+            lambda job: Session(ref, model, job.cancelled), "Reading the slide", self._on_opened
+        )
 
-        def work(job: Job) -> Session:
-            session = Session(ref, model)
-            job.show(session.cells())
-            return session
-
-        self._jobs.run(work, "Reading the slide", self._on_opened, replace=True)
+    def _close_session(self) -> None:
+        self._jobs.clear()
+        # First: a note that is being written is told now.
+        self._on_picked(-1)
+        self._stainer.set_session(None)
+        self._unscored.set_slide(None)
+        self._annotating.set_slide(None)
+        self._pointer.table = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _on_opened(self, session: object) -> None:
         assert isinstance(session, Session)
@@ -322,12 +393,14 @@ class VirtualStaining(QWidget):
             session.close()
             return
         self._session = session
-        self._tell_slide()
-        self._score()
-        self._warm_timer.start(_WARM_AFTER_MS)
-
-    def _on_warm(self) -> None:
-        self._pool.warm(self._model.path)
+        self._pointer.table = session.table
+        self._annotating.set_slide(session.slide)
+        self._unscored.set_slide(session.slide)
+        self._stainer.set_session(session)
+        if self.panel.live.isChecked():
+            self._stainer.warm()
+        self._on_gene()
+        self._follow()
 
     def _tell_slide(self) -> None:
         session = self._session
@@ -342,49 +415,97 @@ class VirtualStaining(QWidget):
         if session.unreadable:
             text += f" · {len(session.unreadable):,} tiles cannot be read"
         self.panel.slide.set_facts(text)
+        self._microscope.overview.set_analysed(session.tile_rects())
 
     # ---- staining ----------------------------------------------------------------------------
 
-    def _stain(self, area: Rect | None, regions: tuple[Region, ...] = ()) -> None:
-        def work(job: Job) -> None:
-            # Read here: the job that opens the slide may still have been running at the click.
+    def _view_on_slide(self) -> Rect | None:
+        bounds = self.slide_bounds
+        return None if bounds is None else clipped(view_rect(self._viewer), bounds)
+
+    def _follow(self) -> None:
+        """Live: want the tiles in view, unless the view is too wide to be useful."""
+        area = self._view_on_slide()
+        useful = area is not None and _mm2(area) <= MOST_VIEW_MM2
+        self._stainer.follow(area if self.panel.live.isChecked() and useful else None)
+
+    def _run(self, area: Rect | None, regions: tuple[Region, ...] = ()) -> None:
+        def start(_: object = None) -> None:
             session = self._session
             if session is None:
-                raise Cancelled("The slide was not opened.")
-            executor = self._pool.executor
-            told = (job.report, job.show, job.cancelled)
-            job.show(session.stain(executor, *told, area, regions))
+                return
+            try:
+                self._stainer.run(session.tiles_of(area, regions))
+            except PastError as exc:
+                show_warning(str(exc))
 
-        self._jobs.run(work, "Staining")
+        if self._jobs.busy and self._session is None:
+            # A click while the slide is being read waits for it.
+            self._jobs.run(lambda job: None, "Reading the slide", start)
+        else:
+            start()
 
-    def _on_began(self, label: str) -> None:
-        self.panel.begin(label)
+    def _on_arrived(self) -> None:
+        view, session = self.view, self._session
+        if view is None or session is None:
+            return
+        n = len(session.table)
+        known = view.table is session.table and view.shown is not None
+        if known and n <= LIMITS_HOLD * self._limits_of:
+            view.grow()
+            self.panel.banner.set_model(self._model, session.table)
+            self._score()
+            self.cells_changed.emit()
+        else:
+            self._show_again()
+
+    def _on_progress(self) -> None:
+        stainer, panel = self._stainer, self.panel
+        if stainer.running:
+            if not self._jobs.busy:
+                panel.begin("Staining")
+            panel.report(stainer.run_done, stainer.run_total)
+        elif not self._jobs.busy:
+            panel.end()
+        panel.tell_following(self._following())
+        self._tell_slide()
         self._refresh()
+        self._tell_idle()
 
-    def _on_progress(self, progress: Progress) -> None:
-        self.panel.report(progress.done, progress.total)
+    def _following(self) -> str:
+        """What Live does, in words; empty where there is nothing to say."""
+        area = self._view_on_slide()
+        if not self.panel.live.isChecked() or area is None or self._session is None:
+            return ""
+        if _mm2(area) > MOST_VIEW_MM2:
+            return (
+                f"Live waits: this view covers {_mm2(area):.0f} mm². Zoom in to "
+                f"{MOST_VIEW_MM2:.0f} mm² or less; what is analysed is shown."
+            )
+        waiting = self._stainer.waiting_in_view
+        return f"Live: {waiting} tiles in view to go." if waiting else ""
 
     def _on_failed(self, error: PastError) -> None:
-        if isinstance(error, WorkerFailed):
-            self._pool.close()
-        session = self._session
-        if isinstance(error, Cancelled) and session is not None and not self._jobs.waiting:
-            # What was finished before is kept, so it is shown.
-            self._jobs.run(lambda job: job.show(session.cells()), "Showing cells")
+        # Else Live would run into the same at the next move of the view.
+        self.panel.live.setChecked(False)
+        show_error(str(error))
+
+    def _on_job_began(self, label: str) -> None:
+        self._was_busy = True
+        self.panel.begin(label)
 
     def _on_job_ended(self) -> None:
         if not self._jobs.busy:
             self.panel.end()
-        self._refresh()
+        self._on_progress()
 
-    def _on_cells(self, cells: Cells) -> None:
-        # Another slide or model may have been chosen while these were on their way.
-        ref = None if self._layer is None else slide_ref(self._layer.metadata)
-        if self.view is None or cells.plan.slide != ref or cells.model is not self._model:
-            return
-        self._show_gene(cells)
-        self._tell_slide()
-        self.cells_changed.emit()
+    def _tell_idle(self) -> None:
+        busy = self.busy
+        if self._was_busy and not busy:
+            self.idle.emit()
+        self._was_busy = busy
+
+    # ---- genes and colours -------------------------------------------------------------------
 
     def _on_gene(self) -> None:
         gene = self.panel.gene.current
@@ -396,63 +517,68 @@ class VirtualStaining(QWidget):
             preset = chosen_cutoffs(self._model, gene)
         except (GeneError, MissingCutoffs) as exc:
             self._why_not = str(exc)
-        chosen = self._given_cutoffs.get(gene.symbols, preset)
+        chosen = self._annotating.cutoffs(self._model.name, gene) or preset
         self.panel.cutoffs.set_cutoffs(preset, chosen, self._why_not)
+        self.panel.look.forget_limits()
         self._show_again()
 
     def _on_cutoffs(self) -> None:
         gene, chosen = self.panel.gene.current, self.panel.cutoffs.cutoffs
         if gene is not None and chosen is not None:
-            self._given_cutoffs[gene.symbols] = chosen
+            kept = None if chosen == self.panel.cutoffs.preset else chosen
+            self._annotating.set_cutoffs(self._model.name, gene, kept)
         self._show_again()
 
     def _show_again(self) -> None:
-        cells = self.cells
-        if cells is not None and cells.model is self._model:
-            self._show_gene(cells)
-            self.cells_changed.emit()
-
-    def _show_gene(self, cells: Cells) -> None:
-        gene, view, cutoffs = self.panel.gene.current, self.view, self.panel.cutoffs
-        if gene is None or view is None:
+        gene, view, session = self.panel.gene.current, self.view, self._session
+        if gene is None or view is None or session is None:
             return
-        shown = staining(cells, gene, cutoffs.cutoffs, cutoffs.classes_shown)
-        view.show(cells, shown)
-        cutoffs.legend.set_staining(shown)
-        self.panel.banner.set_model(self._model, cells)
+        panel = self.panel
+        compared = panel.second.current if panel.compare.isChecked() else None
+        look = replace(panel.look.look, as_classes=panel.cutoffs.classes_shown)
+        before = view.shown if view.table is session.table else None
+        shown = staining(session.table, gene, panel.cutoffs.cutoffs, look, compared, before)
+        view.show(session.table, shown)
+        self._limits_of = len(session.table)
+        panel.cutoffs.legend.set_staining(shown)
+        panel.look.set_staining(shown)
+        panel.banner.set_model(self._model, session.table)
+        self._on_picked(self._picked)
         self._score()
         self._refresh()
+        self.cells_changed.emit()
 
     def _refresh(self) -> None:
         ready = self._layer is not None and not in_pixels(self._layer)
-        cells, view = self.cells, self.view
-        # A click while the slide is being read waits for it.
-        free = not self._jobs.busy or (self._session is None and not self._jobs.waiting)
+        cells = self.cells
         self.panel.set_state(
-            can_stain=ready and free, has_cells=cells is not None and len(cells) > 0
+            can_stain=ready and not self._stainer.running,
+            has_cells=cells is not None and len(cells) > 0,
         )
-        drawn = len(view.drawn) if view is not None and view.thinned else 0
-        self.panel.set_thinned(drawn, 0 if cells is None else len(cells))
 
-    # ---- regions and camera ------------------------------------------------------------------
+    # ---- scores, regions, what is not scored ---------------------------------------------------
 
     def _score(self) -> None:
-        cells, shown = self.cells, self.shown
-        self._scores, note = None, ""
-        if cells is not None and len(cells) and shown is not None:
-            note = self._why_not
-            if shown.cutoffs is not None:
-                regions = self.regions()
-                values, limits = shown.values, shown.cutoffs
-                self._scores = score_table(values, cells.centers_um, limits, regions)
-                note = score_note(self._scores, shown.resolved.label, self._model.name)
-                session = self._session
-                if session is not None and session.analysed_tiles < len(session.whole.tiles):
-                    note += (
-                        f" Only analysed tissue counts ({session.analysed_tiles:,} of "
-                        f"{len(session.whole.tiles):,} tiles)."
-                    )
-        self.panel.regions.set_table(self._scores, note)
+        session, part = self._session, ""
+        if session is not None and session.analysed_tiles < len(session.whole.tiles):
+            part = (
+                f"Only analysed tissue counts ({session.analysed_tiles:,} of "
+                f"{len(session.whole.tiles):,} tiles)."
+            )
+        self._scoring.ask(
+            self.cells, self.shown, self.regions(), self._unscored.used, self._why_not, part
+        )
+        self._was_busy |= self.busy
+
+    def _on_scored(self, scores: ScoreTable | None, note: str) -> None:
+        self._scores = scores
+        self.panel.regions.set_table(scores, note)
+        self._tell_idle()
+
+    def _on_unscored(self) -> None:
+        self.panel.regions.unscored.set_note(self._unscored.note)
+        self._score()
+        self._tell_idle()
 
     def _on_new_regions(self) -> None:
         add_regions_layer(self._viewer)
@@ -469,16 +595,58 @@ class VirtualStaining(QWidget):
         for layer in self._viewer.layers:
             if isinstance(layer, Shapes):
                 complete_names(layer)
+        self._annotating.take_regions()
         self._score()
+
+    def _on_restored(self) -> None:
+        """Undo, redo or an earlier session brought other regions, notes or cut-offs."""
+        self.panel.regions.set_notes(self._annotating.region_notes)
+        self._on_gene()
 
     def _on_region_chosen(self, name: str) -> None:
         bounds = next((r.bounds for r in self.regions() if r.name == name), self.slide_bounds)
         if bounds is not None:
             fly_to(self._viewer, bounds)
 
+    # ---- camera and pointer ------------------------------------------------------------------
+
     def _on_camera(self, event: object = None) -> None:
+        self._microscope.follow_camera()
         self._camera_timer.start()
 
     def _on_camera_rested(self) -> None:
-        if self.view is not None and self.view.follow_camera():
-            self._refresh()
+        if self.view is not None:
+            self.view.follow_camera()
+        self._follow()
+
+    _picked = -1
+
+    def _on_hovered(self, cell: int) -> None:
+        facts = self._tell_cell(cell if cell >= 0 else self._picked)
+        if cell >= 0 and facts is not None:
+            QToolTip.showText(QCursor.pos(), facts.summary)
+        else:
+            QToolTip.hideText()
+
+    def _on_picked(self, cell: int) -> None:
+        self._picked = cell
+        self._pointer.mark(cell)
+        self._tell_cell(cell)
+
+    def _tell_cell(self, cell: int) -> CellFacts | None:
+        table, shown = self.cells, self.shown
+        facts = None
+        if cell >= 0 and table is not None and shown is not None:
+            facts = facts_of(cell, table, shown, self._unscored.mask, self._annotating.cell_notes)
+        self.panel.cell.show_cell(facts)
+        return facts
+
+
+class _LostWorker(QObject):
+    """Hands the workers' news, told in their threads, to the GUI thread."""
+
+    told = Signal(str)
+
+
+def _mm2(rect: Rect) -> float:
+    return rect.width_um * rect.height_um / 1e6

@@ -6,8 +6,8 @@ QuPath does). From predicted expression it is a *pseudo*-H-score: RNA has no opt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ TUMOUR_NUCLEI = "nuclei in Tumour regions"
 WHOLE_SLIDE, WHOLE_SLIDE_ROLE = "slide", "All nuclei"
 PSEUDO_H_SCORE = "pseudo-H-score"
 INTERVAL_NAME = "sampling interval (this model)"
+GLASS = "glass"
+"""The kind of what is not scored that is no tissue."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,27 @@ class ScoreTable:
     score_name: str
     interval_name: str
     cutoffs: Cutoffs
+    unscored: int = 0
+    """Cells that the rows would have counted but that lie where nothing is scored."""
+    unscored_cells: Mapping[str, int] = field(default_factory=dict)
+    """`unscored` by kind, where kinds were given."""
+    unscored_area_mm2: Mapping[str, float] = field(default_factory=dict)
+    """Area of the whole slide that is not scored, by kind. Areas of rows contain it."""
+
+    @property
+    def unscored_sentence(self) -> str:
+        """What was not scored and why, one line; empty where everything was.
+
+        Areas of glass are left out: nobody takes them for tissue.
+        """
+        parts = []
+        if self.unscored:
+            kinds = ", ".join(f"{kind} {n}" for kind, n in self.unscored_cells.items())
+            parts.append(f"{self.unscored} cells" + (f" ({kinds})" if kinds else ""))
+        areas = {k: a for k, a in self.unscored_area_mm2.items() if a > 0 and k != GLASS}
+        if areas:
+            parts.append(", ".join(f"{kind} {area:.2f} mm²" for kind, area in areas.items()))
+        return f"not scored: {'; '.join(parts)}" if parts else ""
 
 
 def h_score(counts: Sequence[int] | npt.NDArray[np.integer]) -> float:
@@ -100,6 +123,8 @@ def score_table(
     *,
     denominator: str | None = None,
     slide_area_mm2: float | None = None,
+    unscored: npt.ArrayLike | None = None,
+    unscored_area_mm2: Mapping[str, float] | None = None,
 ) -> ScoreTable:
     """One row per region that is not ignored; with none, one row for the whole slide.
 
@@ -120,6 +145,11 @@ def score_table(
         What the counted cells are, where the caller knows better than the roles tell.
     slide_area_mm2
         Area of the whole-slide row, for example of the tissue; unknown otherwise.
+    unscored
+        (n,), cells that lie where nothing is scored: True, or the kind's name ("" where scored).
+        They are outside of every row and counted beside them.
+    unscored_area_mm2
+        Area by kind that is not scored, to be told with the table; no area is subtracted.
 
     Raises
     ------
@@ -135,6 +165,13 @@ def score_table(
         )
     if not np.isfinite(centers).all():
         raise ValueError("Every cell needs a finite centre in µm.")
+    kinds = np.zeros(len(given), np.bool_) if unscored is None else np.asarray(unscored)
+    if kinds.shape != given.shape or kinds.dtype.kind not in "bUO":
+        raise ValueError(
+            f"Cells not scored are told by bool or text {given.shape}, but got {kinds.dtype} "
+            f"{kinds.shape}."
+        )
+    away = kinds if kinds.dtype == np.bool_ else kinds != ""
     found = classes(given, cutoffs)
     ignored = np.zeros(len(given), np.bool_)
     for region in regions:
@@ -148,22 +185,33 @@ def score_table(
         inside = _inside(region, centers)
         asked |= inside
         area_mm2 = shapely.make_valid(region.polygon_um).difference(cover).area / 1e6
-        keep = inside & ~ignored
+        keep = inside & ~ignored & ~away
         rows.append(_row(region.name, region.role, found[keep], centers[keep], area_mm2))
     if not scored:
         asked[:] = True
         area_mm2 = float("nan") if slide_area_mm2 is None else slide_area_mm2
-        keep = ~ignored
+        keep = ~ignored & ~away
         rows.append(_row(WHOLE_SLIDE, WHOLE_SLIDE_ROLE, found[keep], centers[keep], area_mm2))
+    left_out = asked & ~ignored & away
     return ScoreTable(
         rows=tuple(rows),
         excluded=int((asked & ignored).sum()),
-        without_class=int((asked & ~ignored & (found < 0)).sum()),
+        without_class=int((asked & ~ignored & ~away & (found < 0)).sum()),
         denominator=_denominator(rows) if denominator is None else denominator,
         score_name=PSEUDO_H_SCORE,
         interval_name=INTERVAL_NAME,
         cutoffs=cutoffs,
+        unscored=int(left_out.sum()),
+        unscored_cells={} if kinds.dtype == np.bool_ else _counted(kinds[left_out]),
+        unscored_area_mm2=dict(unscored_area_mm2 or {}),
     )
+
+
+def _counted(kinds: npt.NDArray) -> dict[str, int]:
+    """How many cells of each kind, most first."""
+    names, counts = np.unique(kinds.astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {str(names[i]): int(counts[i]) for i in order}
 
 
 def _inside(region: Region, centers_um: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Where a file is to be written: checked before long work, and replaced only when complete."""
+"""Files to read, and places to write: checked before long work, replaced when complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from napari_past.errors import CannotWrite
+from napari_past.errors import BadTable, CannotWrite
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another disk",
@@ -20,6 +20,16 @@ _REASONS = {
     errno.EPERM: "you may not write there; choose another folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
+
+
+def existing_file(path: str | Path) -> Path:
+    """`path`, or `BadTable` where there is no such file."""
+    source = Path(path)
+    if source.is_dir():
+        raise BadTable(f"{source} is a folder, but a file was expected; give a file in it.")
+    if not source.exists():
+        raise BadTable(f"There is no file {source}; check its name.")
+    return source
 
 
 def check_writable(path: str | Path) -> None:

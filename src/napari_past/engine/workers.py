@@ -1,0 +1,299 @@
+"""Processes that run tiles, by dask.distributed: of our own on this machine, or at an address."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from napari_past.engine.local_cluster import CLOSE_S, LocalCluster, gpus
+from napari_past.engine.plan import ModelRef, Plan
+from napari_past.engine.run_tile import run_tile, warm_up
+from napari_past.errors import PastError, WorkerFailed
+from napari_past.types import TileResult, TileSpec
+
+CONNECT_S = 10.0
+
+LOST = (
+    "The process that analyses tiles was lost (often for lack of memory); another one was started "
+    "and goes on with its tiles."
+)
+
+
+class Workers:
+    """Processes of dask.distributed that run tiles. Making one is cheap and starts nothing.
+
+    Without an address there is one process for each GPU, else one for the CPU, on this machine
+    alone. Each runs several tiles at once, each of them with one thread of torch, so that results
+    are the same to the bit whatever the number of threads. A process that is lost is replaced and
+    its tiles are tried again. None outlives this process.
+
+    Parameters
+    ----------
+    address
+        Of a dask scheduler with workers that see the same files and have the same napari-past;
+        None starts processes here.
+    device
+        "auto" (a process for each CUDA GPU where there are some), "cpu" or "cuda".
+    threads
+        Tiles at once on this machine; None takes all cores. The viewer leaves one to itself.
+    niceness
+        0 to 19: how far the processes stand back behind others.
+    on_lost
+        Told once, in any thread, that a process was lost and replaced.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        niceness: int = 0,
+        on_lost: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self._address = address
+        self._device = device
+        self._threads = threads
+        self._niceness = niceness
+        self._on_lost: Callable[[str], None] | None = on_lost
+        self._starting = threading.Lock()
+        self._state = threading.Lock()
+        self._closed = False
+        self._failure: WorkerFailed | None = None
+        self._unfinished: set[Future[TileResult]] = set()
+        self._local: LocalCluster | None = None
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- beginning and end -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the processes, or connect, and wait until tiles can run. Thread-safe.
+
+        Raises
+        ------
+        WorkerFailed
+            A process cannot be started; nothing answers at the address, or has no workers.
+        """
+        with self._starting:
+            self._check()
+            if self._client is not None:
+                return
+            address = self._started_here() if self._address is None else self._address
+            client = self._connected(address)
+            with self._state:
+                self._client, closed = client, self._closed
+            if closed:
+                _end(client)
+            self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._closed:
+            raise WorkerFailed("The processes that analyse tiles were ended; start them anew.")
+
+    def _started_here(self) -> str:
+        cards = [] if self._device == "cpu" else gpus()
+        processes = [{"CUDA_VISIBLE_DEVICES": card} for card in cards] or [{}]
+        threads = max(1, (self._threads or _cores()) // len(processes))
+        local = LocalCluster(processes, threads, self._niceness, self._lost, self._failed)
+        with self._state:
+            self._local = local
+            if self._closed:
+                return ""
+        local.start()
+        return local.address
+
+    def _connected(self, address: str) -> Any:
+        from distributed import Client
+
+        try:
+            if self._address is not None:
+                asyncio.run(_check_scheduler(address))
+            client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError, TypeError) as exc:
+            raise WorkerFailed(
+                f"No dask scheduler answers at {address}; start one with `dask scheduler` and "
+                "`dask worker ADDRESS`, or leave the address out to use this machine."
+            ) from exc
+        if self._address is not None:
+            try:
+                client.wait_for_workers(1, timeout=CONNECT_S)
+            except TimeoutError as exc:
+                _end(client)
+                raise WorkerFailed(
+                    f"The dask scheduler at {address} has no workers; start some with "
+                    f"`dask worker {address}`."
+                ) from exc
+        return client
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing; tiles in flight are lost. Idempotent."""
+        with self._state:
+            self._closed = True
+            local, self._local = self._local, None
+            client, self._client = self._client, None
+            unfinished, self._unfinished = self._unfinished, set()
+        for future in unfinished:
+            future.cancel()
+        if client is not None:
+            _end(client)
+        if local is not None:
+            local.close()
+
+    # ---- work --------------------------------------------------------------------------------
+
+    @property
+    def width(self) -> int:
+        """How many tiles should be in flight: those that run, and one more for every two of them,
+        so that no thread waits while a result travels."""
+        client, local = self._client, self._local
+        if self._address is None:
+            running = local.width if local is not None else self._threads or _cores()
+        else:
+            running = 1 if client is None else sum(client.nthreads().values())
+        return running + max(1, running // 2)
+
+    def warm(self, model: ModelRef) -> None:
+        """Have every process load a model, and torch, while something else goes on."""
+
+        def run() -> None:
+            # A mistake in the model, or in starting, is told by the run that needs it.
+            with suppress(PastError):
+                self.start()
+                from distributed import fire_and_forget
+
+                client = self._client
+                if client is not None:
+                    for worker in client.nthreads():
+                        fire_and_forget(client.submit(warm_up, model, workers=[worker], pure=False))
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def submit(self, plan: Plan, tile: TileSpec) -> Future[TileResult]:
+        """Have a tile computed. Starts the processes where they are not, which takes seconds.
+
+        What the future gives instead of a result is a `PastError` of `run_tile`, or `WorkerFailed`:
+        memory ran out, or the processes are lost whenever they try this tile. It is cancelled when
+        the workers are closed.
+
+        Raises
+        ------
+        WorkerFailed
+            See `start`.
+        """
+        self.start()
+        client = self._client
+        if client is None:
+            self._check()
+        told = client.get_executor(pure=False).submit(
+            run_tile,
+            plan.slide,
+            tile,
+            plan.model,
+            plan.detector.narrowed(tile.rect),
+            plan.threads,
+        )
+        future: Future[TileResult] = Future()
+        with self._state:
+            self._unfinished.add(future)
+        future.add_done_callback(lambda _: told.cancel() if future.cancelled() else None)
+        told.add_done_callback(lambda _: self._finished(future, told))
+        return future
+
+    def _finished(self, future: Future[TileResult], told: Future[TileResult]) -> None:
+        with self._state:
+            self._unfinished.discard(future)
+        if not future.set_running_or_notify_cancel():
+            return
+        if told.cancelled():
+            future.set_exception(self._failure or WorkerFailed(self._gone()))
+        elif (error := told.exception()) is not None:
+            future.set_exception(_as_told(error))
+        else:
+            future.set_result(told.result())
+
+    def _gone(self) -> str:
+        where = "" if self._address is None else f" at {self._address}"
+        return (
+            f"The dask scheduler{where} was lost; start it again and repeat the run: finished "
+            "tiles are kept."
+        )
+
+    def _lost(self) -> None:
+        with self._state:
+            on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost(LOST)
+
+    def _failed(self, failure: WorkerFailed) -> None:
+        with self._state:
+            self._failure = failure
+            unfinished, self._unfinished = self._unfinished, set()
+        for future in unfinished:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(failure)
+
+
+def _as_told(error: BaseException) -> PastError:
+    """What a worker raised, as a sentence."""
+    if isinstance(error, PastError):
+        return error
+    if type(error).__name__ == "KilledWorker":
+        told = WorkerFailed(
+            "The processes that analyse tiles were lost again and again with the same tile (often "
+            "for lack of memory); close other programs and start again: finished tiles are kept."
+        )
+    elif isinstance(error, ImportError):
+        told = WorkerFailed(
+            f"A worker cannot run tiles ({error}); install the same napari-past where it runs."
+        )
+    else:
+        told = WorkerFailed(
+            f"A worker failed with {type(error).__name__}: {error}; start again, and report it "
+            "where it comes back. Finished tiles are kept."
+        )
+    told.__cause__ = error
+    return told
+
+
+async def _check_scheduler(address: str) -> None:
+    """Raise OSError or ValueError where no dask answers: a client would try on, log, and hang."""
+    from distributed import Security
+    from distributed.comm import connect, get_address_host_port, parse_address
+
+    scheme, place = parse_address(address)
+    if scheme in ("tcp", "tls"):  # refused at once, where dask would try again and again
+        host, port = get_address_host_port(f"{scheme}://{place}", strict=True)
+        socket.create_connection((host, port), CONNECT_S).close()
+    options = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=CONNECT_S, **options), CONNECT_S)
+    await comm.close()
+
+
+def _cores() -> int:
+    """Cores that this process may use: by affinity and control group, not by the machine's."""
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+def _end(client: Any) -> None:
+    client.close(timeout=CLOSE_S)

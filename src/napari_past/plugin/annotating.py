@@ -1,0 +1,182 @@
+"""Regions, notes and cut-offs of the slide in view: kept, saved as they change, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import napari
+import numpy as np
+import pandas as pd
+import shapely
+from napari.layers import Shapes
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_past.errors import PastError
+from napari_past.genes import Resolved
+from napari_past.plugin.annotations import Annotations, History
+from napari_past.plugin.autosave import Autosave
+from napari_past.plugin.region_shapes import add_regions_layer, complete_names, regions_of
+from napari_past.slide import Slide
+from napari_past.space import world_from_um
+from napari_past.types import Cutoffs, Region
+
+_SAVE_AFTER_MS = 800
+
+
+class Annotating(QObject):
+    """Holds the document of the slide in view; every change is saved and can be undone."""
+
+    restored = Signal()
+    """Other regions, notes or cut-offs took the place of those there were."""
+
+    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._autosave = Autosave()
+        self._slide: tuple[str, str] | None = None
+        self._history = History(Annotations())
+        self._before = ""
+        """Fingerprint of the slide that was in view before."""
+        self._unsaved = False
+        self._drawing = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_SAVE_AFTER_MS)
+        self._timer.timeout.connect(self._save)
+
+    @property
+    def cell_notes(self) -> Mapping[str, str]:
+        """By cell id."""
+        return self._history.now.cell_notes
+
+    @property
+    def region_notes(self) -> Mapping[str, str]:
+        """By region name."""
+        return self._history.now.region_notes
+
+    def cutoffs(self, model: str, gene: Resolved) -> Cutoffs | None:
+        """What the user set for a gene of a model on this slide."""
+        return self._history.now.cutoffs.get(_key(model, gene))
+
+    def set_slide(self, slide: Slide | None) -> None:
+        """Turn to another slide: what was said of it before comes back."""
+        self._save()
+        if self._slide is not None:
+            self._before = self._slide[0]
+        self._slide = None if slide is None else (slide.fingerprint, slide.name)
+        if slide is None:
+            self._history = History(Annotations())
+            return
+        try:
+            found = self._autosave.load(slide.fingerprint)
+        except PastError as exc:
+            show_error(str(exc))
+            found = Annotations()
+        self._history = History(found)
+        if self._before not in ("", slide.fingerprint) or found.regions:
+            # Shapes that were drawn on another slide are not this one's.
+            self._draw(found.regions)
+        self.restored.emit()
+
+    def set_cell_note(self, cell: str, text: str) -> None:
+        """Note something on a cell; an empty text takes the note away."""
+        notes = {**self.cell_notes, cell: text}
+        self._push(cell_notes={k: v for k, v in notes.items() if v})
+
+    def set_region_note(self, name: str, text: str) -> None:
+        """Note something on a region; an empty text takes the note away."""
+        notes = {**self.region_notes, name: text}
+        self._push(region_notes={k: v for k, v in notes.items() if v})
+
+    def set_cutoffs(self, model: str, gene: Resolved, cutoffs: Cutoffs | None) -> None:
+        """Keep what the user set for a gene; None goes back to the card's."""
+        kept = {k: v for k, v in self._history.now.cutoffs.items() if k != _key(model, gene)}
+        self._push(cutoffs=kept if cutoffs is None else {**kept, _key(model, gene): cutoffs})
+
+    def take_regions(self) -> None:
+        """The shapes on the slide changed."""
+        if not self._drawing:
+            self._push(regions=tuple(r for layer in self._layers() for r in regions_of(layer)))
+
+    def undo(self) -> None:
+        """Go back by one change."""
+        if self._history.undo():
+            self._restore()
+
+    def redo(self) -> None:
+        """Take an undone change again."""
+        if self._history.redo():
+            self._restore()
+
+    def close(self) -> None:
+        """Save what is not saved yet."""
+        self._save()
+        self._slide = None
+
+    def _push(self, **changes: object) -> None:
+        if self._slide is not None and self._history.push(
+            replace(self._history.now, **changes)  # type: ignore[arg-type]
+        ):
+            self._save_soon()
+
+    def _restore(self) -> None:
+        self._draw(self._history.now.regions)
+        self._save_soon()
+        self.restored.emit()
+
+    def _save_soon(self) -> None:
+        self._unsaved = True
+        self._timer.start()
+
+    def _save(self) -> None:
+        self._timer.stop()
+        if self._slide is None or not self._unsaved:
+            return
+        try:
+            self._autosave.save(*self._slide, self._history.now)
+            self._unsaved = False
+        except PastError as exc:
+            # Nothing is lost yet: the next change tries again, and so does the end.
+            show_error(str(exc))
+
+    def _layers(self) -> list[Shapes]:
+        """Those of our regions; shapes without a role are somebody else's."""
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        return [layer for layer in shapes if "role" in layer.features]
+
+    def _draw(self, regions: tuple[Region, ...]) -> None:
+        """Show these regions in place of those that are on the slide."""
+        layers = self._layers()
+        if not layers and not regions:
+            return
+        self._drawing = True
+        try:
+            active = self._viewer.layers.selection.active
+            layer = layers[0] if layers else add_regions_layer(self._viewer)
+            for other in layers[1:]:
+                self._viewer.layers.remove(other)
+            layer.selected_data = set()
+            layer.data = []
+            rings = [ring for region in regions for ring in _rings(region)]
+            if rings:
+                layer.add_polygons([world_from_um(np.asarray(r)) for r in rings])
+            told = [(r.name, r.role) for r in regions for _ in _rings(r)]
+            layer.features = pd.DataFrame(told, columns=["name", "role"], dtype=object)
+            complete_names(layer)
+            layer.mode = "pan_zoom"
+            if active is not None and active in self._viewer.layers:
+                self._viewer.layers.selection.active = active
+        finally:
+            self._drawing = False
+
+
+def _rings(region: Region) -> list[np.ndarray]:
+    """Outer rings (v, 2) of a region in µm, not closed; shapes of napari have no holes."""
+    parts = shapely.get_parts(region.polygon_um)
+    return [np.asarray(part.exterior.coords)[:-1] for part in parts]
+
+
+def _key(model: str, gene: Resolved) -> str:
+    return f"{model}: {' + '.join(gene.symbols)}"

@@ -1,0 +1,170 @@
+"""Annotations on disk, by slide, whole at any moment.
+
+Two viewers may hold one slide: the last one that writes is kept, and no file is ever torn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import platformdirs
+import shapely
+from shapely.errors import ShapelyError
+from shapely.geometry import mapping, shape
+
+from napari_past.errors import BadTable, CannotWrite, PastError
+from napari_past.files import atomic_write
+from napari_past.plugin.annotations import Annotations
+from napari_past.quality import QualityMask, read_mask, write_mask
+from napari_past.types import Cutoffs, Region
+
+SCHEMA = 1
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, ShapelyError, PastError)
+
+
+def annotations_folder() -> Path:
+    """``$NAPARI_PAST_DATA_HOME``, else the user's data folder: unlike the cache never cleared."""
+    given = os.environ.get("NAPARI_PAST_DATA_HOME")
+    home = Path(given) if given else Path(platformdirs.user_data_dir("napari-past", False))
+    return home / "annotations"
+
+
+class Autosave:
+    """Reads and writes what users say of slides, by the slides' fingerprints.
+
+    Regions and notes are JSON, with polygons as GeoJSON geometries in µm of slide space; what the
+    user painted as not scored is a TIFF beside.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or annotations_folder()
+
+    def path(self, fingerprint: str) -> Path:
+        """Where a slide's annotations are."""
+        return self._folder / f"{fingerprint}.json"
+
+    def mask_path(self, fingerprint: str) -> Path:
+        """Where a slide's mask of what is not scored is, once the user changed it."""
+        return self._folder / f"{fingerprint}.unscored.tif"
+
+    def load(self, fingerprint: str) -> Annotations:
+        """What was said of a slide before; empty where nothing was.
+
+        Raises
+        ------
+        BadTable
+            The file is damaged or of a later version; it was set aside, and the sentence says
+            where.
+        """
+        path = self.path(fingerprint)
+        try:
+            return _parsed(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return Annotations()
+        except (OSError, *_DAMAGE) as exc:
+            raise _set_aside(path, "regions and notes", exc) from exc
+
+    def load_mask(self, fingerprint: str, slide_size_um: tuple[float, float]) -> QualityMask | None:
+        """What the user painted as not scored; None where it was never changed.
+
+        Raises
+        ------
+        BadTable
+            The file is damaged; it was set aside, and the sentence says where.
+        """
+        path = self.mask_path(fingerprint)
+        try:
+            return read_mask(path, slide_size_um) if path.exists() else None
+        except (OSError, PastError) as exc:
+            raise _set_aside(path, "mask of what is not scored", exc) from exc
+
+    def save(self, fingerprint: str, slide_name: str, annotations: Annotations) -> None:
+        """Keep them, whole or not at all.
+
+        Raises
+        ------
+        CannotWrite
+            The disk is full or the folder read-only.
+        """
+        content = {
+            "schema": SCHEMA,
+            "slide": slide_name,
+            "unit": "um",
+            "regions": [
+                {"name": r.name, "role": r.role, "geometry": mapping(r.polygon_um)}
+                for r in annotations.regions
+            ],
+            "cell_notes": dict(annotations.cell_notes),
+            "region_notes": dict(annotations.region_notes),
+            "cutoffs": {name: [*c.values, c.source] for name, c in annotations.cutoffs.items()},
+        }
+        text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+        self._make_folder()
+        with atomic_write(self.path(fingerprint)) as unfinished:
+            unfinished.write_text(text, encoding="utf-8", newline="\n")
+
+    def save_mask(self, fingerprint: str, mask: QualityMask | None) -> None:
+        """Keep what the user painted as not scored; None forgets it, so that it is found anew.
+
+        Raises
+        ------
+        CannotWrite
+            The disk is full or the folder read-only.
+        """
+        self._make_folder()
+        path = self.mask_path(fingerprint)
+        if mask is not None:
+            write_mask(path, mask)
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise CannotWrite(
+                f"{path} cannot be removed ({exc.strerror}); remove it yourself."
+            ) from exc
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise CannotWrite(
+                f"Regions and notes cannot be saved in {self._folder} ({exc.strerror}); point "
+                f"NAPARI_PAST_DATA_HOME to a folder that can be written."
+            ) from exc
+
+
+def _set_aside(path: Path, what: str, why: Exception) -> BadTable:
+    """Rename a file that cannot be used, under a name that no other one has."""
+    aside = path.with_name(f"{path.name}.{uuid4().hex[:8]}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as exc:
+        return BadTable(
+            f"The saved {what} of this slide cannot be read, nor {path} be renamed "
+            f"({exc.strerror}); move it elsewhere before the next change overwrites it."
+        )
+    return BadTable(
+        f"The saved {what} of this slide cannot be read ({str(why).rstrip('.')}); the file is set "
+        f"aside as {aside}, and the slide begins without."
+    )
+
+
+def _parsed(content: Any) -> Annotations:
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"it has the schema {content['schema']}, and {SCHEMA} is known")
+    regions = []
+    for told in content["regions"]:
+        polygon = shape(told["geometry"])
+        if not isinstance(polygon, shapely.Polygon | shapely.MultiPolygon):
+            raise ValueError(f"region {told['name']!r} is no polygon")
+        regions.append(Region(str(told["name"]), str(told["role"]), polygon))
+    return Annotations(
+        tuple(regions),
+        {str(k): str(v) for k, v in content["cell_notes"].items()},
+        {str(k): str(v) for k, v in content["region_notes"].items()},
+        {k: Cutoffs(a, b, c, source) for k, (a, b, c, source) in content["cutoffs"].items()},
+    )

@@ -1,0 +1,411 @@
+"""Tiles run in processes: the same bytes, whatever is killed, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_past.engine import Store, TileQueue, Workers, run_plan
+from napari_past.engine.local_cluster import ALLOWED_FAILURES
+from napari_past.errors import BadModel, Cancelled, CannotWrite, PastError, WorkerFailed
+from napari_past.types import TileResult, TileSpec
+
+WAIT_S = 120
+
+
+def children() -> list[psutil.Process]:
+    """Worker processes of this one."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):  # it may have ended in between
+            if "napari_past.engine.worker_process" in process.cmdline():
+                found.append(process)
+    return found
+
+
+# ---- tiles ------------------------------------------------------------------------------------
+
+
+def test_nothing_is_started_before_it_is_needed() -> None:
+    before = children()
+    with Workers(device="cpu", threads=3) as workers:
+        assert workers.width > 3
+    assert children() == before
+    with pytest.raises(WorkerFailed, match="ended"):
+        workers.start()
+
+
+# First, while no worker has loaded torch: losing three of them is cheap then.
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
+def test_tile_that_ends_every_worker_is_given_up(plan, workers, lost) -> None:
+    from broken_detector import Deadly
+
+    workers.start()
+    seen = {p.pid for p in children()}
+    future = workers.submit(replace(plan, detector=Deadly(RuntimeError())), plan.tiles[0])
+    while not future.done():
+        seen.update(p.pid for p in children())
+        time.sleep(0.02)
+    with pytest.raises(WorkerFailed, match="again and again"):
+        future.result()
+    assert len(seen) > ALLOWED_FAILURES
+    assert len(lost) == 1, "told once, whatever happens"
+    assert not workers.submit(plan, plan.tiles[0]).result(WAIT_S).unreadable
+
+
+def test_workers_give_the_same_bytes(plan, tmp_path, workers, undisturbed, tile_bytes) -> None:
+    store = Store(plan.key, tmp_path)
+    told = []
+    assert run_plan(plan, store, workers, on_tile=told.append) == ()
+    assert {p.result.tile for p in told[1:]} == set(plan.tiles)
+    assert [p.done for p in told] == list(range(len(plan.tiles) + 1))
+    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+
+
+def test_nothing_but_this_machine_is_listened_to(workers) -> None:
+    workers.start()
+    listening = [
+        c.laddr
+        for p in [psutil.Process(), *children()]
+        for c in p.net_connections("inet")
+        if c.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) == 2, "the scheduler and the worker, no pages for browsers"
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+
+
+def test_this_process_keeps_its_environment(workers) -> None:
+    """dask's own cluster would set it to a single thread, for good."""
+    workers.start()
+    assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
+    worker = children()[0]
+    assert worker.environ()["OMP_NUM_THREADS"] == "1"
+    if hasattr(os, "nice"):
+        assert worker.nice() == psutil.Process().nice() + 1
+
+
+def test_errors_of_a_tile_come_unchanged(plan, workers) -> None:
+    other = replace(plan, model=replace(plan.model, sha256="0" * 64))
+    with pytest.raises(BadModel, match="changed since"):
+        workers.submit(other, plan.tiles[0]).result(WAIT_S)
+    from broken_detector import Broken
+
+    broken = replace(plan, detector=Broken(ZeroDivisionError("by nought")))
+    with pytest.raises(WorkerFailed, match="ZeroDivisionError: by nought"):
+        workers.submit(broken, plan.tiles[0]).result(WAIT_S)
+    full = replace(plan, detector=Broken(MemoryError()))
+    with pytest.raises(WorkerFailed, match="not enough memory"):
+        workers.submit(full, plan.tiles[0]).result(WAIT_S)
+
+
+# ---- the queue --------------------------------------------------------------------------------
+
+
+class Listener:
+    """What a queue told, from its thread."""
+
+    def __init__(self) -> None:
+        self.tiles: list[TileSpec] = []
+        self.errors: list[PastError] = []
+        self.threads: set[int] = set()
+        self._changed = threading.Condition()
+
+    def result(self, result: TileResult) -> None:
+        with self._changed:
+            self.tiles.append(result.tile)
+            self.threads.add(threading.get_ident())
+            self._changed.notify_all()
+
+    def error(self, error: PastError) -> None:
+        with self._changed:
+            self.errors.append(error)
+            self._changed.notify_all()
+
+    def wait(self, tiles: int = 0, errors: int = 0) -> None:
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: len(self.tiles) >= tiles and len(self.errors) >= errors, WAIT_S
+            )
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+def test_queue_tells_what_it_stored_and_nothing_twice(plan, tmp_path, workers, listener) -> None:
+    store = Store(plan.key, tmp_path)
+    queue = TileQueue(workers, plan, store, listener.result, listener.error)
+    wanted = list(reversed(plan.tiles))
+    queue.want(wanted)
+    assert queue.pending == len(plan.tiles)
+    queue.want([*plan.tiles, *plan.tiles])
+    listener.wait(tiles=len(plan.tiles))
+    assert sorted(listener.tiles, key=plan.tiles.index) == list(plan.tiles)
+    assert threading.get_ident() not in listener.threads
+    assert store.finished(plan.tiles) == set(plan.tiles)
+    queue.want(wanted)
+    assert queue.pending == 0
+    queue.close()
+
+
+def test_queue_forgets_what_is_no_longer_wanted(plan, tmp_path, workers, listener) -> None:
+    store = Store(plan.key, tmp_path)
+    narrow = Narrow(workers)
+    queue = TileQueue(narrow, plan, store, listener.result, listener.error)
+    queue.want(plan.tiles[:5])
+    while not narrow.submitted:
+        time.sleep(0.01)
+    queue.want([plan.tiles[5]])
+    listener.wait(tiles=2)
+    assert listener.tiles == [plan.tiles[0], plan.tiles[5]]
+    queue.close()
+
+
+class Narrow:
+    """Workers with room for one tile at a time."""
+
+    width = 1
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self.submitted: list[TileSpec] = []
+
+    def submit(self, plan, tile):
+        self.submitted.append(tile)
+        return self._workers.submit(plan, tile)
+
+
+def test_stored_tiles_are_told_and_not_computed(
+    plan, tmp_path, workers, listener, undisturbed
+) -> None:
+    """As those that another process finished after a run had looked."""
+    store = Store(plan.key, tmp_path)
+    store.write(undisturbed().store.read(plan.tiles[3]))
+    narrow = Narrow(workers)
+    queue = TileQueue(narrow, plan, store, listener.result, listener.error)
+    queue.want(plan.tiles[2:4])
+    listener.wait(tiles=2)
+    assert narrow.submitted == [plan.tiles[2]]
+    queue.close()
+
+
+def test_closed_queue_tells_nothing_and_stores_what_was_in_flight(
+    plan, tmp_path, workers, listener
+) -> None:
+    store = Store(plan.key, tmp_path)
+    narrow = Narrow(workers)
+    queue = TileQueue(narrow, plan, store, listener.result, listener.error)
+    queue.want(plan.tiles)
+    while not narrow.submitted:
+        time.sleep(0.01)
+    queue.close()
+    while queue.pending:
+        time.sleep(0.01)
+    assert store.finished(plan.tiles) == {plan.tiles[0]}
+    assert listener.tiles == []
+    queue.want(plan.tiles)
+    assert queue.pending == 0
+
+
+def test_error_empties_the_wish_list(plan, tmp_path, workers, listener, monkeypatch) -> None:
+    store = Store(plan.key, tmp_path)
+    queue = TileQueue(Narrow(workers), plan, store, listener.result, listener.error)
+
+    def refuse(result: TileResult) -> None:
+        raise CannotWrite("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", refuse)
+        queue.want(plan.tiles)
+        listener.wait(errors=1)
+    assert [str(error) for error in listener.errors] == ["full"]
+    assert queue.pending == 0
+    queue.want(plan.tiles[:1])
+    listener.wait(tiles=1)
+    queue.close()
+
+
+def test_cancelled_run_keeps_what_is_finished(plan, tmp_path, workers) -> None:
+    store = Store(plan.key, tmp_path)
+    done: list[int] = []
+    with pytest.raises(Cancelled, match="finished tiles are kept"):
+        run_plan(
+            plan,
+            store,
+            workers,
+            on_tile=lambda p: done.append(p.done),
+            cancelled=lambda: bool(done) and done[-1] >= 1,
+        )
+    assert store.finished(plan.tiles)
+
+
+def test_two_runs_at_once_share_a_store(plan, tmp_path, workers, undisturbed, tile_bytes) -> None:
+    stores = [Store(plan.key, tmp_path) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda store: run_plan(plan, store, workers), stores))
+    assert tile_bytes(stores[0]) == tile_bytes(undisturbed().store)
+
+
+# ---- losses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
+def test_lost_worker_is_replaced_and_its_tiles_tried_again(
+    plan, tmp_path, workers, lost, undisturbed, tile_bytes
+) -> None:
+    workers.start()
+    [worker] = children()
+
+    def kill_in_mid_run(progress) -> None:
+        if progress.done == 1:
+            worker.kill()
+
+    store = Store(plan.key, tmp_path)
+    run_plan(plan, store, workers, on_tile=kill_in_mid_run)
+    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+    [other] = children()
+    assert other.pid != worker.pid
+    assert len(lost) == 1
+    assert "another one was started" in lost[0]
+
+
+def test_worker_that_cannot_start_is_told_in_a_sentence(plan, monkeypatch, tmp_path) -> None:
+    (tmp_path / "distributed.py").write_text("raise ImportError('no such luck')")
+    with Workers(device="cpu", threads=1) as workers:
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+        with pytest.raises(WorkerFailed, match=r"cannot be started \(ImportError: no such luck\)"):
+            workers.start()
+        with pytest.raises(WorkerFailed):
+            workers.submit(plan, plan.tiles[0])
+    assert not [p for p in children() if str(tmp_path) in p.environ().get("PYTHONPATH", "")]
+
+
+VIEWER = """
+import sys, time
+from napari_past.engine import Workers
+print("main module", flush=True)  # once, though it is not guarded
+workers = Workers(device="cpu", threads=1)
+{before}
+workers.start()
+print("started", flush=True)
+{after}
+"""
+
+
+def viewer(before: str = "", after: str = "") -> subprocess.Popen[str]:
+    """A script that starts workers in its main module, unguarded."""
+    return subprocess.Popen(
+        [sys.executable, "-c", VIEWER.format(before=before, after=after)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
+@pytest.mark.parametrize("when", ["running", "starting"])
+def test_workers_end_with_a_killed_viewer(when) -> None:
+    ends = {"before": "", "after": "time.sleep(600)"}
+    if when == "starting":
+        ends["before"] = (
+            "import threading, psutil\n"
+            "threading.Thread(target=workers.start, daemon=True).start()\n"
+            "while not psutil.Process().children(): time.sleep(0.01)\n"
+            "print('starting', flush=True); time.sleep(600)"
+        )
+    with viewer(**ends) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "main module\n"
+        process.stdout.readline()
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert workers
+        process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not alive
+
+
+@pytest.mark.parametrize("after", ["", "raise KeyboardInterrupt"])
+def test_ends_are_quiet(after) -> None:
+    with viewer(after=after) as process:
+        out, err = process.communicate(timeout=WAIT_S)
+    assert out == "main module\nstarted\n"
+    told = [line for line in err.splitlines() if "distributed" in line or "asyncio" in line]
+    assert not told, err
+    if "raise" not in after:
+        assert err == ""
+
+
+# ---- at an address ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A scheduler and a worker as users start them."""
+    file = tmp_path_factory.mktemp("dask") / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    started = [
+        subprocess.Popen(
+            [*dask, "scheduler", *local, "--port", "0", "--scheduler-file", str(file)], **quiet
+        )
+    ]
+    try:
+        while not file.exists() or not file.read_text().endswith("}"):
+            assert started[0].poll() is None
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        with Workers(address) as workers, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("napari_past.engine.workers.CONNECT_S", 3.0)
+            with pytest.raises(WorkerFailed, match=f"{address} has no workers"):
+                workers.start()
+        started.append(
+            subprocess.Popen(
+                [*dask, "worker", address, *local, "--no-nanny", "--nthreads", "2"],
+                cwd=file.parent,
+                **quiet,
+            )
+        )
+        yield address
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
+
+
+def test_workers_at_an_address(address, plan, tmp_path, undisturbed, tile_bytes) -> None:
+    store = Store(plan.key, tmp_path)
+    with Workers(address) as workers:
+        before = children()
+        run_plan(plan, store, workers)
+        assert workers.width == 3
+        assert children() == before
+    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+
+
+@pytest.mark.parametrize("wrong", ["tcp://127.0.0.1:1", "nonsense", "", "foo://here:1"])
+def test_address_where_nobody_answers(wrong) -> None:
+    with Workers(wrong) as workers, pytest.raises(WorkerFailed, match="No dask scheduler answers"):
+        workers.start()
+
+
+def test_results_of_threads_do_not_depend_on_their_number(plan, workers, undisturbed) -> None:
+    """Two tiles at once in a worker, one torch thread each, against one after the other."""
+    futures = [workers.submit(plan, tile) for tile in plan.tiles * 2]
+    for tile, future in zip(plan.tiles * 2, futures, strict=True):
+        expected = undisturbed().store.read(tile)
+        np.testing.assert_array_equal(future.result(WAIT_S).embeddings, expected.embeddings)

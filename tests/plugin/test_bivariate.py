@@ -1,0 +1,104 @@
+"""Two genes in one colour, seen by eyes of all kinds."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from skimage.color import rgb2lab
+
+from napari_past.genes import Resolved
+from napari_past.plugin.bivariate import BOTH, FIRST, NEITHER, SECOND, SIDE, bivariate_table
+from napari_past.plugin.legend import Legend
+from napari_past.plugin.staining import Channel, Staining
+
+MACHADO = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+"""Of linear RGB at severity 1.0: Machado, Oliveira and Fernandes 2009, A physiologically-based
+model for simulation of color vision deficiency, doi:10.1109/TVCG.2009.113."""
+
+
+def seen(table: np.ndarray, eyes: str) -> np.ndarray:
+    """CIELAB (SIDE, SIDE, 3) of an sRGB table as some eyes see it."""
+    rgb = table[..., :3].astype(float)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ np.transpose(MACHADO[eyes]), 0, 1)
+    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return rgb2lab(encoded)
+
+
+@pytest.mark.parametrize("eyes", MACHADO)
+def test_corners_stay_apart(eyes: str) -> None:
+    corners = seen(bivariate_table(), eyes)[[0, 0, -1, -1], [0, -1, 0, -1]]
+    distance = np.linalg.norm(corners[:, None] - corners[None], axis=2)
+    # about 2.3 is just noticeable between neighbouring patches; points are small and scattered
+    assert distance[~np.eye(4, dtype=bool)].min() > 40
+
+
+def test_simulation_knows_what_such_eyes_confuse() -> None:
+    red_and_green = np.array([[(0.80, 0.35, 0.25), (0.50, 0.55, 0.20)]])
+    normal, deutan = (seen(red_and_green, eyes)[0] for eyes in ("normal", "deuteranopia"))
+    assert np.linalg.norm(normal[0] - normal[1]) > 40
+    assert np.linalg.norm(deutan[0] - deutan[1]) < 20
+
+
+@pytest.mark.parametrize("eyes", MACHADO)
+def test_more_of_either_gene_is_darker(eyes: str) -> None:
+    lightness = seen(bivariate_table(), eyes)[..., 0]
+    assert np.diff(lightness, axis=0).max() < 0
+    assert np.diff(lightness, axis=1).max() < 0
+    assert lightness[0, 0] > 90
+    assert lightness[-1, -1] < 15
+
+
+def test_corners_and_even_steps() -> None:
+    table = bivariate_table()
+    assert table.shape == (SIDE, SIDE, 4)
+    assert table.dtype == np.float32
+    assert (table[..., 3] == 1).all()
+    corners = table[[0, -1, 0, -1], [0, 0, -1, -1], :3]
+    npt.assert_allclose(corners, [NEITHER, FIRST, SECOND, BOTH], atol=1e-3)
+    lab = seen(table, "normal")
+    for line in (lab[:, 0], lab[:, -1], lab[0], lab[-1]):
+        steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+        assert steps.max() < 1.2 * steps.min()
+
+
+def test_two_genes_are_coloured_and_explained(qtbot) -> None:
+    def channel(name: str, values: list[float]) -> Channel:
+        resolved = Resolved(name, name, (name,), None, "")
+        return Channel(resolved, np.array(values, np.float32), (0.0, 2.0))
+
+    first = channel("ERBB2", [0, 2, 0, 2, np.nan, 1, -9])
+    second = channel("KRT19", [0, 0, 2, 2, 1, np.nan, 9])
+    shown = Staining(first, second, "log1p(counts per 10k)", None, False, "viridis")
+    colours = shown.colours(np.arange(7))
+    npt.assert_allclose(colours[:4, :3], [NEITHER, FIRST, SECOND, BOTH], atol=1e-3)
+    npt.assert_array_equal(colours[:, 3], [1, 1, 1, 1, 0, 0, 1])
+    npt.assert_array_equal(colours[6], colours[2])  # beyond the limits: the ends
+
+    legend = Legend()
+    qtbot.addWidget(legend)
+    legend.resize(360, 100)
+    legend.set_staining(shown)
+    assert legend.text() == "ERBB2 0.00 to 2.00 and KRT19 0.00 to 2.00 log1p(counts per 10k)"
+    picture = legend.grab().toImage()
+    corners = [picture.pixelColor(x, y).getRgbF()[:3] for y in (70, 3) for x in (3, 70)]
+    # the first gene upwards, the second to the right
+    npt.assert_allclose(corners, [NEITHER, SECOND, FIRST, BOTH], atol=0.1)

@@ -1,0 +1,124 @@
+"""Live: what the eye rests on is stained, centre first, by workers that may be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from napari.utils.notifications import notification_manager
+
+from napari_past.engine import Cells, Store
+from napari_past.plugin.viewport import clipped, fly_to, view_rect
+from napari_past.types import Rect
+
+pytestmark = pytest.mark.gui
+
+LONG_MS = 180_000
+
+
+@pytest.fixture
+def fresh(docked: Callable, qtbot, data_dir: Path, tmp_path: Path, monkeypatch) -> tuple:
+    """A real slide of which nothing was analysed, Live off, seen whole: (viewer, widget)."""
+    monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path / "cache"))
+    viewer, widget = docked(show=True)
+    viewer.window.resize(1200, 800)
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        viewer.open(str(data_dir / "slides" / "CMU-1-Small-Region.svs"), plugin="napari-past")
+    return viewer, widget
+
+
+def workers() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with_ours = "napari_past.engine.worker_process" in process.cmdline()
+        if with_ours:
+            found.append(process)
+    return found
+
+
+def rest(qtbot, widget) -> None:
+    """Wait until what is in view has been analysed, and the ring around it."""
+    qtbot.waitUntil(lambda: not widget._camera_timer.isActive(), timeout=5_000)
+    qtbot.waitUntil(lambda: not widget._stainer.busy and not widget.busy, timeout=LONG_MS)
+
+
+def test_live_follows_the_view_and_survives_its_workers(fresh, qtbot, monkeypatch) -> None:
+    viewer, widget = fresh
+    session = widget.session
+    order = []
+    monkeypatch.setattr(
+        session, "add", lambda results, add=session.add: (order.extend(results), add(results))[1]
+    )
+    fly_to(viewer, Rect(350, 350, 300, 200))
+    widget.panel.live.setChecked(True)
+    rest(qtbot, widget)
+    view = clipped(view_rect(viewer), widget.slide_bounds)
+    in_view, ring = session.tiles_in(view), session.ring_around(view)
+    assert {result.tile for result in order} == {*in_view, *ring}
+    # cells of the middle were there before those of the ring
+    assert order[0].tile in in_view
+    assert {r.tile for r in order[-2:]} <= set(ring)
+    assert len(widget.cells) == sum(len(r.cells) for r in order) > 100
+    assert widget.panel.following.text() == ""
+
+    # nothing is computed twice: a step back and forth, and the whole slide after browsing
+    before = len(order)
+    fly_to(viewer, Rect(360, 360, 290, 190))
+    rest(qtbot, widget)
+    assert len(order) == before
+
+    lost = len(notification_manager.records)
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.stain_slide()
+        (worker,) = workers()
+        os.kill(worker.pid, signal.SIGKILL)
+    tiles = [result.tile for result in order]
+    assert len(tiles) == len(set(tiles)) == len(session.whole.tiles) == 21
+    told = [str(n.message) for n in notification_manager.records[lost:]]
+    assert len([m for m in told if "lost" in m]) == 1
+    assert workers() != [worker]
+
+    # what the viewer saw is what the store has, in the plan's order and to the bit
+    stored = Cells(session.whole, widget._model, Store(session.whole.key)).compute()
+    assert len(stored) == len(widget.cells)
+    place = np.lexsort(widget.cells.centers_um.T)
+    again = np.lexsort(stored.centers_um.T)
+    np.testing.assert_array_equal(widget.cells.centers_um[place], stored.centers_um[again])
+
+
+def test_wide_views_wait_and_say_so(fresh, qtbot, monkeypatch) -> None:
+    viewer, widget = fresh
+    monkeypatch.setattr("napari_past.plugin.widget.MOST_VIEW_MM2", 0.5)
+    viewer.reset_view()
+    widget.panel.live.setChecked(True)
+    qtbot.waitUntil(lambda: "zoom in" in widget.panel.following.text().lower())
+    assert widget._stainer.waiting_in_view == 0
+    widget.panel.live.setChecked(False)
+    assert widget.panel.following.text() == ""
+
+
+def test_tiles_that_left_the_view_are_dropped(fresh, qtbot) -> None:
+    viewer, widget = fresh
+    viewer.reset_view()
+    widget.panel.live.setChecked(True)
+    assert widget._stainer.waiting_in_view == 21
+    fly_to(viewer, Rect(20, 20, 60, 40))
+    qtbot.waitUntil(lambda: widget._stainer.waiting_in_view <= 2, timeout=5_000)
+    rest(qtbot, widget)
+    assert widget.session.analysed_tiles < 12
+
+
+def test_session_orders_tiles_from_the_middle(opened) -> None:
+    _, widget = opened()
+    session = widget.session
+    near = session.tiles_in(Rect(0, 0, 450, 320))
+    assert len(near) == 4
+    assert near[0] == next(t for t in session.whole.tiles if (t.column, t.row) == (0, 0))
+    assert session.tiles_in(Rect(300, 10, 20, 20)) == [near[1]]
+    assert set(session.ring_around(Rect(300, 10, 20, 20))) == set(near) - {near[1]}
+    assert session.tiles_in(Rect(9000, 9000, 5, 5)) == []
