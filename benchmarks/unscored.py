@@ -8,8 +8,8 @@ were mended after a first run had shown on reporting tissue that they were missi
 glass (CRC), and blue ink spread into bluish tissue (her2st). Three questions:
 
 1. Which share of tissue, and of the cells that the default detector finds, is called blur, pen,
-   fold or bubble on slides as they are? Nobody marked artefacts on them, so what is real (the TMA
-   core has a spot out of focus, one CRC tile carbon pigment) counts as a false alarm here too.
+   fold or bubble on slides as they are? Nobody marked artefacts on them, so what is real (a lifted
+   edge of her2st is out of focus) counts as a false alarm here too.
 2. Of artefacts painted on tissue in focus, which share of the area (mask pixels more than half
    covered; for all but pen only where there is tissue) is not scored, and how much more than that
    is lost? One artefact a picture, in places drawn by lot.

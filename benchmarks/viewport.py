@@ -29,6 +29,9 @@ def main() -> None:
     add_outputs(parser)
     options = parser.parse_args()
     fresh_cache()
+    # The bare tiles run in this process: triton, which timm imports, must come before Mesa.
+    import timm  # noqa: F401
+
     viewer, widget = open_window(options.slide, live=True)
     height, width = viewer.canvas.size
     field_um = (width * CANVAS_MPP, height * CANVAS_MPP)

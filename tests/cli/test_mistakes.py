@@ -179,12 +179,12 @@ def test_no_qt_binding_names_the_extra(command, told_once, phantom, monkeypatch)
 def test_help_and_version(command):
     done = command("--help")
     assert done.code == 0
-    for name in ("demo", "view", "info", "run", "score", "models"):
+    for name in ("demo", "view", "info", "run", "score", "cache", "models"):
         assert f"  {name} " in done.out
-    for absent in ("calibrate", "validate", "cache", "report", "fetch"):
+    for absent in ("calibrate", "validate", "report", "fetch"):
         assert absent not in done.out
     assert "fetch" not in command("models", "--help").out
     said = command("run", "--help").out
     assert "--cells" not in said
-    assert "--scheduler" not in said
+    assert "--scheduler" in said
     assert command("--version").out.startswith("napari-past 0.")

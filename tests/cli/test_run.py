@@ -9,10 +9,12 @@ from types import SimpleNamespace
 
 import anndata
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from skimage.color import rgb2hed
 
+from napari_past.cli import run as run_module
 from napari_past.io import read_cells
 from napari_past.slide import open_slide
 from napari_past.types import RESEARCH_USE
@@ -103,6 +105,32 @@ def test_region_of_a_pyramid_to_a_folder_without_cache(command, slides, tmp_path
     assert adata.n_obs > 20
     assert ((xy >= 3000) & (xy < 3200)).all()
     assert sorted(cache_dir.rglob("*")) == before
+
+
+def test_cells_of_workers_are_those_of_this_process(command, phantom, tmp_path, monkeypatch):
+    tables = []
+    for few in (0, 99):
+        monkeypatch.setattr(run_module, "FEW_TILES", few)
+        file = tmp_path / f"{few}.h5ad"
+        arguments = ("run", phantom, "--out", file, "--genes", "ERBB2", "--no-cache")
+        assert command(*arguments).code == 0
+        tables.append(file.read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_scheduler_that_is_not_there(command, told_once, phantom, tmp_path):
+    out = tmp_path / "x.h5ad"
+    done = command("run", phantom, "--out", out, "--scheduler", "127.0.0.1:1")
+    assert "No dask scheduler answers at 127.0.0.1:1" in told_once(done)
+    assert not out.exists()
+
+
+def test_what_must_not_be_scored_is_told(command, phantom, tmp_path):
+    out = tmp_path / "x.h5ad"
+    assert command("run", phantom, "--out", out, "--genes", "ERBB2").code == 0
+    table = anndata.read_h5ad(out)
+    assert "unscored" in table.obs
+    assert table.uns["napari_past"]["unscored"]["source"].startswith("found by napari-past")
 
 
 def test_cells_outside_of_regions_are_left_out(command, phantom, tmp_path):
@@ -199,10 +227,15 @@ def test_ctrl_c_keeps_finished_tiles(started, slides, tmp_path, cache_dir):
     process = started("run", slides / "her2st_C5_pyramid.tif", "--out", out, "--genes", "ERBB2")
     while process.poll() is None and set(cache_dir.rglob("*.tile")) == before:
         time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers, "so many tiles run in workers"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130, err
+    psutil.wait_procs(workers, timeout=60)
+    assert not any(worker.is_running() for worker in workers)
     assert err.splitlines()[-1].startswith("napari-past: cancelled after ")
+    assert "distributed" not in err
     assert "Traceback" not in err
     assert not out.exists()
     assert set(cache_dir.rglob("*.tile")) > before

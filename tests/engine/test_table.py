@@ -32,6 +32,9 @@ def test_table_is_what_cells_are(results, model, slide) -> None:
     npt.assert_array_equal(table.embedding(len(cells) - 1), cells.embeddings[-1])
     assert [table.cell_id(i) for i in range(9)] == cells.ids[:9]
     assert table.append(tiles) == 0  # nothing twice
+    npt.assert_allclose(
+        table.slide_unlike_training, model.slide_unlike_training(cells.embeddings), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("block", [7, 64])

@@ -284,6 +284,8 @@ def test_lost_worker_is_replaced_and_its_tiles_tried_again(
 
 
 def test_worker_that_cannot_start_is_told_in_a_sentence(plan, monkeypatch, tmp_path) -> None:
+    import distributed  # noqa: F401  # here it can be imported
+
     (tmp_path / "distributed.py").write_text("raise ImportError('no such luck')")
     with Workers(device="cpu", threads=1) as workers:
         monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
@@ -294,8 +296,21 @@ def test_worker_that_cannot_start_is_told_in_a_sentence(plan, monkeypatch, tmp_p
     assert not [p for p in children() if str(tmp_path) in p.environ().get("PYTHONPATH", "")]
 
 
+def test_closing_does_not_wait_for_the_start() -> None:
+    workers = Workers(device="cpu", threads=1)
+    before = {p.pid for p in children()}
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(workers.start)
+        while {p.pid for p in children()} == before and not starting.done():
+            time.sleep(0.01)
+        workers.close()
+        with pytest.raises(WorkerFailed):
+            starting.result(WAIT_S)
+    assert {p.pid for p in children()} == before
+
+
 VIEWER = """
-import sys, time
+import time
 from napari_past.engine import Workers
 print("main module", flush=True)  # once, though it is not guarded
 workers = Workers(device="cpu", threads=1)
@@ -338,7 +353,10 @@ def test_workers_end_with_a_killed_viewer(when) -> None:
         assert not alive
 
 
-@pytest.mark.parametrize("after", ["", "raise KeyboardInterrupt"])
+TWO = "other = Workers(device='cpu', threads=1); other.start(); workers.close(); other.close()"
+
+
+@pytest.mark.parametrize("after", ["", TWO, "raise KeyboardInterrupt"])
 def test_ends_are_quiet(after) -> None:
     with viewer(after=after) as process:
         out, err = process.communicate(timeout=WAIT_S)

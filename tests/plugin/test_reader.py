@@ -6,9 +6,16 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 import tifffile
+from napari.utils import resize_dask_cache
 
 from napari_past.errors import SlideError, UnsupportedPixels
-from napari_past.plugin.reader import get_reader, read_slides, slide_layer, slide_ref
+from napari_past.plugin.reader import (
+    PIECES_BYTES,
+    get_reader,
+    read_slides,
+    slide_layer,
+    slide_ref,
+)
 from napari_past.plugin.sample_data import PHANTOM_FILE, phantom
 from napari_past.slide import open_slide
 from napari_past.types import SlideRef
@@ -106,3 +113,12 @@ def test_sample_that_is_in_the_cache_is_opened_from_it(cache_dir: Path, drawn) -
     ((_, arguments, _),) = phantom()
     assert slide_ref(arguments["metadata"]) == SlideRef(str(kept), None, None)
     assert kept.read_bytes() == drawn.path.read_bytes()
+
+
+def test_slides_do_not_fill_the_memory_with_pieces(drawn) -> None:
+    resize_dask_cache(2**33)
+    slide_layer(open_slide(drawn.path))
+    assert resize_dask_cache().cache.available_bytes == PIECES_BYTES
+    resize_dask_cache(2**20)  # the user's own, smaller choice
+    slide_layer(open_slide(drawn.path))
+    assert resize_dask_cache().cache.available_bytes == 2**20

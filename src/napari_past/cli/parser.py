@@ -130,6 +130,11 @@ def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     score.add_argument(
         "--mpp", type=float, metavar="M", help="µm per level-0 pixel of the slide, for --rois"
     )
+    score.add_argument(
+        "--include-unscored",
+        action="store_true",
+        help="score cells too that the table marks as not to be scored (blur, pen, fold …)",
+    )
     score.add_argument("--out", type=Path, metavar="FILE.csv", help="the table as CSV")
 
 

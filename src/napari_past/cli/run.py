@@ -33,8 +33,9 @@ from napari_past.slide import Slide, open_slide
 from napari_past.types import RESEARCH_USE, Region
 
 SHOWN_GENES = 12
-FEW_TILES = 4
-"""So many are done in this process by the time that workers would be ready."""
+FEW_TILES = 32
+"""So many are done in this process by the time that workers would be ready: measured on two cores,
+a tile of the default model takes 0.17 s, and starting workers 5 s beyond torch."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def execute(options: Namespace) -> int:
     regions = () if options.rois is None else read_regions(options.rois, mpp or marker.mpp)
     if options.rois is not None and not regions:
         raise BadTable(f"{options.rois.name} holds no regions; export some annotations into it.")
-    every = getattr(options, "include_unscored", False)
+    every = options.include_unscored
     table = score_table(
         marker.values,
         marker.centers_um,

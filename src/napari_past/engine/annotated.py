@@ -107,6 +107,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         },
         "analysed": analysed(cells),
         "detector": plan.detector.identity(),
+        "threads": plan.threads,
         "denominator": "all nuclei, not tumour-only",
         "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
         "cutoffs_source": {g: c.source for g, c in cutoffs.items()},

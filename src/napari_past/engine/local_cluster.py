@@ -9,7 +9,6 @@ its protocol and what happens to the tiles of a lost worker are dask's.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -195,7 +194,7 @@ def _scheduler() -> Any:
     cluster: Any = SpecCluster(
         workers={},
         scheduler={"cls": Scheduler, "options": options},
-        silence_logs=logging.CRITICAL,
+        silence_logs=False,
     )
     cluster.loop.add_callback(cluster.scheduler.http_server.stop)
     return cluster

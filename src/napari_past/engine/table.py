@@ -70,6 +70,7 @@ class CellTable:
         self._offsets = GrowingArray(np.int64)
         self._offsets.append(np.zeros(1, np.int64))
         self._blocks: list[npt.NDArray[np.float16]] = []
+        self._sum = np.zeros(model.embed_dim)
 
     def __len__(self) -> int:
         return len(self._areas.values)
@@ -93,6 +94,7 @@ class CellTable:
         self._areas.append(cells.areas_um2)
         self._hematoxylin.append(result.hematoxylin_od)
         self._unlike.append(self.model.unlike_training(result.embeddings))
+        self._sum += result.embeddings.sum(axis=0, dtype=np.float64)
         rest = result.embeddings
         while len(rest):
             used = start % BLOCK_CELLS
@@ -133,6 +135,11 @@ class CellTable:
     def unlike_training(self) -> npt.NDArray[np.float32]:
         """(n,), distance from the training cells; above 1 the cell looks unlike them."""
         return self._unlike.values
+
+    @property
+    def slide_unlike_training(self) -> float:
+        """How far the cells as a whole lie from the training's; above 1 flagged, NaN with few."""
+        return self.model.mean_unlike_training(self._sum / max(len(self), 1), len(self))
 
     def embedding(self, cell: int) -> npt.NDArray[np.float16]:
         """(d,), the tower's output for one cell."""

@@ -19,11 +19,15 @@ from pathlib import Path
 READY = "ready"
 _EXPENDABLE = "500"
 """Of -1000 to 1000: where memory runs out, Linux ends this process before the viewer."""
+_scratch: list[str] = []
+"""Folders of dask's that end with this process."""
 
 
 def main() -> None:
     """Serve until the parent closes our standard input or is gone."""
     order = json.loads(sys.stdin.buffer.readline())
+    # From here on: a worker whose scheduler is gone would wait for it for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _give_way(order["niceness"])
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     asyncio.run(_serve(order["scheduler"], order["name"], order["threads"]))
@@ -45,16 +49,17 @@ async def _serve(scheduler: str, name: str, threads: int) -> None:
         dashboard_address="127.0.0.1:0",
     ) as worker:
         worker.http_server.stop()
-        threading.Thread(
-            target=_end_with_parent, args=(worker.local_directory,), daemon=True
-        ).start()
+        _scratch.append(worker.local_directory)
         print(READY, flush=True)
         await worker.finished()
 
 
-def _end_with_parent(scratch: str) -> None:
-    sys.stdin.buffer.read()
-    shutil.rmtree(scratch, ignore_errors=True)
+def _end_with_parent() -> None:
+    # Not by `sys.stdin`: Python could not close what a thread reads from, were it to end by itself.
+    while os.read(0, 1024):
+        pass
+    for folder in _scratch:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 

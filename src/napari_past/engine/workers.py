@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from napari_past.engine.local_cluster import CLOSE_S, LocalCluster, gpus
 from napari_past.engine.plan import ModelRef, Plan
+from napari_past.engine.quiet import hush, unhush
 from napari_past.engine.run_tile import run_tile, warm_up
 from napari_past.errors import PastError, WorkerFailed
 from napari_past.types import TileResult, TileSpec
@@ -64,7 +65,7 @@ class Workers:
         self._on_lost: Callable[[str], None] | None = on_lost
         self._starting = threading.Lock()
         self._state = threading.Lock()
-        self._closed = False
+        self._closed = self._hushed = False
         self._failure: WorkerFailed | None = None
         self._unfinished: set[Future[TileResult]] = set()
         self._local: LocalCluster | None = None
@@ -95,13 +96,18 @@ class Workers:
             self._check()
             if self._client is not None:
                 return
+            with self._state:
+                if not self._hushed:
+                    hush()
+                    self._hushed = True
             address = self._started_here() if self._address is None else self._address
             client = self._connected(address)
             with self._state:
-                self._client, closed = client, self._closed
+                closed = self._closed
+                self._client = None if closed else client
             if closed:
                 _end(client)
-            self._check()
+                self._check()
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -115,9 +121,10 @@ class Workers:
         threads = max(1, (self._threads or _cores()) // len(processes))
         local = LocalCluster(processes, threads, self._niceness, self._lost, self._failed)
         with self._state:
-            self._local = local
-            if self._closed:
-                return ""
+            closed = self._closed
+            self._local = None if closed else local
+        if closed:
+            self._check()
         local.start()
         return local.address
 
@@ -157,6 +164,10 @@ class Workers:
             _end(client)
         if local is not None:
             local.close()
+        with self._state:
+            hushed, self._hushed = self._hushed, False
+        if hushed:
+            unhush()
 
     # ---- work --------------------------------------------------------------------------------
 
@@ -277,7 +288,8 @@ def _as_told(error: BaseException) -> PastError:
 async def _check_scheduler(address: str) -> None:
     """Raise OSError or ValueError where no dask answers: a client would try on, log, and hang."""
     from distributed import Security
-    from distributed.comm import connect, get_address_host_port, parse_address
+    from distributed.comm.addressing import get_address_host_port, parse_address
+    from distributed.comm.core import connect
 
     scheme, place = parse_address(address)
     if scheme in ("tcp", "tls"):  # refused at once, where dask would try again and again

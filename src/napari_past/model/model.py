@@ -120,11 +120,16 @@ class Model:
         float
             NaN with fewer than `LEAST_SLIDE_CELLS` cells.
         """
-        n = len(embeddings)
+        if len(embeddings) == 0:
+            return float("nan")
+        mean = np.asarray(embeddings).mean(axis=0, dtype=np.float64)
+        return self.mean_unlike_training(mean, len(embeddings))
+
+    def mean_unlike_training(self, mean: npt.NDArray[np.floating], n: int) -> float:
+        """`slide_unlike_training` of `n` cells whose vectors have this mean, (d,)."""
         if n < LEAST_SLIDE_CELLS:
             return float("nan")
         whitening = self._float32("statistics.whitening")
-        mean = np.asarray(embeddings).mean(axis=0, dtype=np.float64)
         white = (mean - self._float32("statistics.mean")) @ whitening
         squared = float((white**2).sum()) - whitening.shape[1] / n
         return max(squared, 0.0) / SLIDE_UNLIKE_LIMIT

@@ -29,7 +29,7 @@ def unlike_share(cells: CellTable) -> float:
 
 
 class Banner(WrappedLabel):
-    """Calm by default, a warning colour where many cells look unlike the training."""
+    """Calm by default, a warning colour where cells or the slide look unlike the training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,6 +43,10 @@ class Banner(WrappedLabel):
             if share > WARN_SHARE:
                 style = WARNING
                 text += " Do not rely on the values."
+            sentence = model.slide_unlike_sentence(cells.slide_unlike_training)
+            if sentence:
+                style = WARNING
+                text += f"\n{sentence}"
         self.setText(text)
         self.setStyleSheet(style)
         self.show()

@@ -17,6 +17,8 @@ from napari_past.space import world_from_um
 
 MOST_POINTS = 20_000
 """In view; where there are more, the map is shown. napari draws 30,000 with ease, no more."""
+MOST_OUT_OF_VIEW = 2_000
+"""Up to so many are drawn wherever they lie; of more cells only those in view are."""
 SIZE_UM = 6.0
 _PER_CELL = ("features", "face_color", "symbol", "size")
 
@@ -69,18 +71,17 @@ def add_points(viewer: napari.Viewer, layer_data: LayerData) -> Points:
 def update_points(layer: Points, layer_data: LayerData) -> None:
     """Show other cells or another gene in a layer; the same cells are only recoloured."""
     data, arguments, _ = layer_data
-    if data.shape != layer.data.shape or not np.array_equal(data, layer.data):
-        layer.selected_data = set()
-        layer.data = data
-        layer.border_width = 0
-    layer.features = arguments["features"]
-    layer.face_color = arguments["face_color"]
-    if len(data):
-        # Symbols and sizes cost as much as the rest and change with the classes alone.
-        if not np.array_equal(layer.size, arguments["size"]):
+    # Every setter has the canvas make all its markers anew: once at the end is enough.
+    with layer.events.blocker_all():
+        if data.shape != layer.data.shape or not np.array_equal(data, layer.data):
+            layer.selected_data = set()
+            layer.data = data
+            layer.border_width = 0
+        if len(data):
+            layer.features = arguments["features"]
+            layer.face_color = arguments["face_color"]
             layer.size = arguments["size"]
-        symbols = arguments["symbol"]
-        if not np.array_equal([str(s) for s in layer.symbol], symbols):
-            layer.symbol = symbols
+            layer.symbol = arguments["symbol"]
+    layer.refresh()
     layer.name = arguments["name"]
     layer.editable = False

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari.utils import resize_dask_cache
+
 from napari_past.errors import NotASlide
 from napari_past.slide import Slide, open_slide
 from napari_past.space import image_placement
@@ -17,6 +19,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 METADATA_KEY = "napari_past"
 """Of a slide layer's metadata: what the widget needs to open the slide again."""
+
+PIECES_BYTES = 256 * 2**20
+"""Of lazy images that napari may keep: some screens of a slide."""
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -54,6 +59,7 @@ def slide_layer(slide: Slide) -> LayerData:
     World coordinates are slide space in µm; without µm/px they are level-0 pixels with the same
     origin, the outer corner of pixel (0, 0), until the widget is told the size.
     """
+    _keep_few_pieces()
     mpp = slide.mpp
     scale, translate = image_placement(1.0 if mpp is None else mpp)
     unit = "pixel" if mpp is None else "um"
@@ -68,6 +74,13 @@ def slide_layer(slide: Slide) -> LayerData:
         "metadata": {METADATA_KEY: _reference(slide.ref)},
     }
     return list(slide.display_levels), arguments, "image"
+
+
+def _keep_few_pieces() -> None:
+    """Bound what napari keeps of lazy images: by default it is a quarter of the memory."""
+    cache = resize_dask_cache()
+    if cache.cache.available_bytes > PIECES_BYTES:
+        resize_dask_cache(PIECES_BYTES)
 
 
 def _reference(ref: SlideRef) -> dict[str, str | int | float | None]:

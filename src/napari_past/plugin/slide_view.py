@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_past.engine import CellTable
 from napari_past.plugin.cell_points import (
+    MOST_OUT_OF_VIEW,
     MOST_POINTS,
     add_points,
     layer_name,
@@ -55,6 +56,8 @@ class SlideView:
         self._mapped = 0
         """Cells on the map, in the colours of `_mapped_as`."""
         self._mapped_as: Staining | None = None
+        self._pointed_as: Staining | None = None
+        """What the points show."""
         self._drawing: OutlineDrawing | None = None
         self._outlined: tuple[Rect, int, float] | None = None
         self._plain = False
@@ -66,7 +69,7 @@ class SlideView:
     def show(self, table: CellTable, shown: Staining) -> None:
         """Show cells in a gene's colours."""
         if table is not self.table:
-            self._map = self._mapped_as = self._outlined = None
+            self._map = self._mapped_as = self._outlined = self._pointed_as = None
             self._mapped = 0
         self.table, self.shown = table, shown
         self._draw()
@@ -101,7 +104,7 @@ class SlideView:
         if table is None or shown is None or (len(table) == 0 and self.points is None):
             return
         view = view_rect(self._viewer)
-        few = len(table) <= MOST_POINTS
+        few = len(table) <= min(MOST_OUT_OF_VIEW, MOST_POINTS)
         in_view = np.arange(len(table)) if few else table.in_rect(view)
         afar = len(in_view) > MOST_POINTS
         if afar:
@@ -118,7 +121,10 @@ class SlideView:
         self._draw_outlines(table, shown, view)
 
     def _draw_points(self, table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> None:
-        self.drawn = index
+        present = self.points is not None and self.points in self._viewer.layers
+        if present and self._pointed_as is shown and np.array_equal(index, self.drawn):
+            return
+        self.drawn, self._pointed_as = index, shown
         layer_data = point_layer(table, shown, index)
         if self.points is not None and self.points in self._viewer.layers:
             update_points(self.points, layer_data)
@@ -172,7 +178,9 @@ class SlideView:
             return
         self.outlines.data = labels
         if anew:
-            self.outlines.scale = arguments["scale"]
+            # Each setter has napari work out all extents, whether or not something changes.
+            if tuple(self.outlines.scale) != arguments["scale"]:
+                self.outlines.scale = arguments["scale"]
             self.outlines.translate = arguments["translate"]
 
     # ---- order and visibility ----------------------------------------------------------------
