@@ -38,18 +38,26 @@ class OutlineDrawing:
         What to cover, µm.
     mpp
         µm/px of the drawing.
+    shape
+        (height, width) of the drawing, px, from the field's corner; what the field needs if None.
     """
 
     def __init__(
-        self, outlines: Outlines, cells: npt.NDArray[np.intp], field: Rect, mpp: float
+        self,
+        outlines: Outlines,
+        cells: npt.NDArray[np.intp],
+        field: Rect,
+        mpp: float,
+        shape: tuple[int, int] | None = None,
     ) -> None:
         # Whole pixels of the grid at `mpp`, so that a line does not move with the field.
         x0, y0 = math.floor(field.x_um / mpp), math.floor(field.y_um / mpp)
-        x1, y1 = math.ceil(field.x1_um / mpp), math.ceil(field.y1_um / mpp)
+        if shape is None:
+            shape = math.ceil(field.y1_um / mpp) - y0, math.ceil(field.x1_um / mpp) - x0
         self.grid = PixelGrid(x0 * mpp, y0 * mpp, mpp)
         self.cells = cells
         """Indices of those that were drawn."""
-        image = Image.new("I", (x1 - x0, y1 - y0), 0)
+        image = Image.new("I", (shape[1], shape[0]), 0)
         draw = ImageDraw.Draw(image)
         chosen = outlines.take(cells)
         yx = np.round(self.grid.to_px(chosen.vertices_um)).astype(int)

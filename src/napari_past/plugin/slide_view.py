@@ -151,21 +151,24 @@ class SlideView:
         self.map.name = name
 
     def _draw_outlines(self, table: CellTable, shown: Staining, view: Rect) -> None:
-        near = canvas_mpp(self._viewer) <= COARSEST_MPP
-        if not near:
-            if self.outlines is not None and self._outlined is not None:
-                self.outlines.data = np.zeros((1, 1), np.uint8)
+        present = self.outlines is not None and self.outlines in self._viewer.layers
+        if canvas_mpp(self._viewer) > COARSEST_MPP:
+            if present and self.outlines is not None and self._outlined is not None:
                 self._outlined = None
+                self._redraw_outlines(np.zeros_like(self.outlines.data))
             return
         mpp = drawing_mpp(canvas_mpp(self._viewer))
         asked = (view, len(table), mpp)
         anew = self._outlined != asked or self._drawing is None
         if self._drawing is None or anew:
-            field = widened(view, MARGIN)
+            # Always as many pixels: napari's textures of other sizes pile up in memory.
+            shape = tuple(round((1 + 2 * MARGIN) * side) for side in self._viewer.canvas.size)
+            x, y = view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
+            height, width = (side * mpp for side in shape)
+            field = Rect(x - width / 2, y - height / 2, width, height)
             index = table.in_rect(field)
-            self._drawing = OutlineDrawing(table.outlines, index, field, mpp)
+            self._drawing = OutlineDrawing(table.outlines, index, field, mpp, shape)
             self._outlined = asked
-        present = self.outlines is not None and self.outlines in self._viewer.layers
         if present and not anew and self._plain and not shown.as_classes:
             return
         self._plain = not shown.as_classes
@@ -176,12 +179,21 @@ class SlideView:
         if self.outlines is None or not present:
             self.outlines = self._added(lambda: self._viewer.add_labels(labels, **arguments))
             return
-        self.outlines.data = labels
         if anew:
             # Each setter has napari work out all extents, whether or not something changes.
             if tuple(self.outlines.scale) != arguments["scale"]:
                 self.outlines.scale = arguments["scale"]
             self.outlines.translate = arguments["translate"]
+        self._redraw_outlines(labels)
+
+    def _redraw_outlines(self, labels: npt.NDArray[np.uint8]) -> None:
+        """Other lines in the layer; in its own array where that has the size."""
+        assert self.outlines is not None
+        if self.outlines.data.shape == labels.shape:
+            self.outlines.data[:] = labels
+            self.outlines.refresh(extent=False)
+        else:
+            self.outlines.data = labels
 
     # ---- order and visibility ----------------------------------------------------------------
 
