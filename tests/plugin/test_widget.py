@@ -216,6 +216,7 @@ def test_view_is_stained_cancelled_and_leaves_no_process(
     docked, qtbot, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path))  # other tests analyse this slide too
+    others = worker_processes()
     viewer, widget = docked(show=True)
     viewer.window.resize(1000, 800)
     path = data_dir / "slides" / "CMU-1-Small-Region.svs"
@@ -242,7 +243,7 @@ def test_view_is_stained_cancelled_and_leaves_no_process(
     assert len(widget.cells) >= first
     assert before < analysed_tiles(widget) < 21
 
-    workers = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
+    workers = worker_processes() - others
     assert workers
     viewer.close()
     qtbot.waitUntil(lambda: not any(p.is_running() for p in workers), timeout=30_000)
@@ -253,5 +254,7 @@ def analysed_tiles(widget) -> int:
     return int(widget.panel.slide.facts.text().split(" · ")[2].split(" of ")[0])
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    return "napari_past.engine.worker_process" in process.cmdline()
+def worker_processes() -> set[psutil.Process]:
+    """Of this process; other tests may keep some for a session."""
+    children = psutil.Process().children(recursive=True)
+    return {p for p in children if "napari_past.engine.worker_process" in p.cmdline()}

@@ -54,9 +54,9 @@ class Cells:
             return self
         for _ in range(2):
             self.unreadable = run_plan(self.plan, self.store, workers, on_tile, cancelled)
-            read = [self.store.read(tile) for tile in self.plan.tiles]
-            whole = [result for result in read if result is not None]
-            if len(whole) + len(self.unreadable) == len(read):
+            tiles = self.plan.tiles
+            whole = [r for tile in tiles if (r := self.store.read(tile)) is not None]
+            if len(whole) + len(self.unreadable) == len(tiles):
                 self.__dict__["_arrays"] = self._collected(whole)
                 return self
             # A damaged file looked finished until it was read: reading removed it, so go again.
@@ -148,9 +148,15 @@ class Cells:
         self, results: list[TileResult]
     ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]:
         found = FoundCells.concatenate([r.cells for r in results])
-        nothing = np.zeros((0, self.model.embed_dim), np.float16)
-        embeddings = np.concatenate([r.embeddings for r in results] or [nothing])
         od = np.concatenate([r.hematoxylin_od for r in results] or [np.zeros(0, np.float32)])
+        embeddings = np.empty((len(found), self.model.embed_dim), np.float16)
+        # The largest part of a slide in memory: each tile's goes as soon as it is copied.
+        results.reverse()
+        filled = 0
+        while results:
+            part = results.pop().embeddings
+            embeddings[filled : filled + len(part)] = part
+            filled += len(part)
         keep = self.plan.area.contains(found.centers_um)
         limits = [r.contains(found.centers_um) for r in self.plan.regions if not r.ignored]
         if limits:

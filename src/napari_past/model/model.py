@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 ENCODE_BATCH = 64
+DISTANCE_BLOCK = 16_384
 SLIDE_UNLIKE_LIMIT = 2.0
 """Squared Mahalanobis distance of a slide's mean from which on the slide is flagged. Left out of
 the statistics, a section of the training patient stays below 0.2 and any 300 neighbouring cells of
@@ -103,9 +104,15 @@ class Model:
         Squared Mahalanobis distance in the leading principal components of the training embeddings
         (Lee et al. 2018, NeurIPS 31), divided by ``card.unlike_training_limit``.
         """
-        centred = np.asarray(embeddings, np.float32) - self._float32("statistics.mean")
-        white = centred @ self._float32("statistics.whitening")
-        return np.asarray((white**2).sum(axis=1) / self.card.unlike_training_limit, np.float32)
+        mean = self._float32("statistics.mean")
+        whitening = self._float32("statistics.whitening")
+        result = np.empty(len(embeddings), np.float32)
+        # In blocks: as float32 a slide's vectors would take twice the memory they have.
+        for start in range(0, len(embeddings), DISTANCE_BLOCK):
+            block = slice(start, start + DISTANCE_BLOCK)
+            white = (np.asarray(embeddings[block], np.float32) - mean) @ whitening
+            result[block] = (white**2).sum(axis=1) / self.card.unlike_training_limit
+        return result
 
     def slide_unlike_training(self, embeddings: npt.NDArray[np.floating]) -> float:
         """How far a slide's cells as a whole lie from the training cells; above 1 is flagged.
