@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_past.model import Card, write_model_file
@@ -48,6 +50,21 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_PAST_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def worker_processes() -> Callable[[], set[psutil.Process]]:
+    """Asks for the workers of this process there are now; some may be kept for a session."""
+
+    def found() -> set[psutil.Process]:
+        workers = set()
+        for process in psutil.Process().children():
+            with suppress(psutil.Error):  # it may have ended in between
+                if "napari_past.engine.worker_process" in process.cmdline():
+                    workers.add(process)
+        return workers
+
+    return found
 
 
 TINY_GENES = ("ERBB2", "EPCAM", "CD3D", "CD3E", "CD3G", "KRT5")

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -26,38 +25,28 @@ from napari_past.types import TileResult, TileSpec
 WAIT_S = 120
 
 
-def children() -> list[psutil.Process]:
-    """Worker processes of this one."""
-    found = []
-    for process in psutil.Process().children():
-        with suppress(psutil.Error):  # it may have ended in between
-            if "napari_past.engine.worker_process" in process.cmdline():
-                found.append(process)
-    return found
-
-
 # ---- tiles ------------------------------------------------------------------------------------
 
 
-def test_nothing_is_started_before_it_is_needed() -> None:
-    before = children()
+def test_nothing_is_started_before_it_is_needed(worker_processes) -> None:
+    before = worker_processes()
     with Workers(device="cpu", threads=3) as workers:
         assert workers.width > 3
-    assert children() == before
+    assert worker_processes() == before
     with pytest.raises(WorkerFailed, match="ended"):
         workers.start()
 
 
 # First, while no worker has loaded torch: losing three of them is cheap then.
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
-def test_tile_that_ends_every_worker_is_given_up(plan, workers, lost) -> None:
+def test_tile_that_ends_every_worker_is_given_up(plan, workers, lost, worker_processes) -> None:
     from broken_detector import Deadly
 
     workers.start()
-    seen = {p.pid for p in children()}
+    seen = {p.pid for p in worker_processes()}
     future = workers.submit(replace(plan, detector=Deadly(RuntimeError())), plan.tiles[0])
     while not future.done():
-        seen.update(p.pid for p in children())
+        seen.update(p.pid for p in worker_processes())
         time.sleep(0.02)
     with pytest.raises(WorkerFailed, match="again and again"):
         future.result()
@@ -75,11 +64,11 @@ def test_workers_give_the_same_bytes(plan, tmp_path, workers, undisturbed, tile_
     assert tile_bytes(store) == tile_bytes(undisturbed().store)
 
 
-def test_nothing_but_this_machine_is_listened_to(workers) -> None:
+def test_nothing_but_this_machine_is_listened_to(workers, worker_processes) -> None:
     workers.start()
     listening = [
         c.laddr
-        for p in [psutil.Process(), *children()]
+        for p in [psutil.Process(), *worker_processes()]
         for c in p.net_connections("inet")
         if c.status == psutil.CONN_LISTEN
     ]
@@ -87,11 +76,11 @@ def test_nothing_but_this_machine_is_listened_to(workers) -> None:
     assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
-def test_this_process_keeps_its_environment(workers) -> None:
+def test_this_process_keeps_its_environment(workers, worker_processes) -> None:
     """dask's own cluster would set it to a single thread, for good."""
     workers.start()
     assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
-    worker = children()[0]
+    [worker] = worker_processes()
     assert worker.environ()["OMP_NUM_THREADS"] == "1"
     if hasattr(os, "nice"):
         assert worker.nice() == psutil.Process().nice() + 1
@@ -265,10 +254,10 @@ def test_two_runs_at_once_share_a_store(plan, tmp_path, workers, undisturbed, ti
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
 def test_lost_worker_is_replaced_and_its_tiles_tried_again(
-    plan, tmp_path, workers, lost, undisturbed, tile_bytes
+    plan, tmp_path, workers, lost, undisturbed, tile_bytes, worker_processes
 ) -> None:
     workers.start()
-    [worker] = children()
+    [worker] = worker_processes()
 
     def kill_in_mid_run(progress) -> None:
         if progress.done == 1:
@@ -277,13 +266,27 @@ def test_lost_worker_is_replaced_and_its_tiles_tried_again(
     store = Store(plan.key, tmp_path)
     run_plan(plan, store, workers, on_tile=kill_in_mid_run)
     assert tile_bytes(store) == tile_bytes(undisturbed().store)
-    [other] = children()
+    [other] = worker_processes()
     assert other.pid != worker.pid
     assert len(lost) == 1
     assert "another one was started" in lost[0]
 
 
-def test_worker_that_cannot_start_is_told_in_a_sentence(plan, monkeypatch, tmp_path) -> None:
+def test_rested_workers_start_again_with_the_next_tile(
+    plan, tmp_path, workers, undisturbed, tile_bytes, worker_processes
+) -> None:
+    workers.start()
+    before = worker_processes()
+    workers.rest()
+    assert not before & worker_processes()
+    store = Store(plan.key, tmp_path)
+    run_plan(plan, store, workers)
+    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+
+
+def test_worker_that_cannot_start_is_told_in_a_sentence(
+    plan, monkeypatch, tmp_path, worker_processes
+) -> None:
     import distributed  # noqa: F401  # here it can be imported
 
     (tmp_path / "distributed.py").write_text("raise ImportError('no such luck')")
@@ -293,20 +296,20 @@ def test_worker_that_cannot_start_is_told_in_a_sentence(plan, monkeypatch, tmp_p
             workers.start()
         with pytest.raises(WorkerFailed):
             workers.submit(plan, plan.tiles[0])
-    assert not [p for p in children() if str(tmp_path) in p.environ().get("PYTHONPATH", "")]
+    assert not [p for p in worker_processes() if str(tmp_path) in p.environ().get("PYTHONPATH", "")]
 
 
-def test_closing_does_not_wait_for_the_start() -> None:
+def test_closing_does_not_wait_for_the_start(worker_processes) -> None:
     workers = Workers(device="cpu", threads=1)
-    before = {p.pid for p in children()}
+    before = {p.pid for p in worker_processes()}
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(workers.start)
-        while {p.pid for p in children()} == before and not starting.done():
+        while {p.pid for p in worker_processes()} == before and not starting.done():
             time.sleep(0.01)
         workers.close()
         with pytest.raises(WorkerFailed):
             starting.result(WAIT_S)
-    assert {p.pid for p in children()} == before
+    assert {p.pid for p in worker_processes()} == before
 
 
 VIEWER = """
@@ -405,13 +408,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
-def test_workers_at_an_address(address, plan, tmp_path, undisturbed, tile_bytes) -> None:
+def test_workers_at_an_address(
+    address, plan, tmp_path, undisturbed, tile_bytes, worker_processes
+) -> None:
     store = Store(plan.key, tmp_path)
     with Workers(address) as workers:
-        before = children()
+        before = worker_processes()
         run_plan(plan, store, workers)
         assert workers.width == 3
-        assert children() == before
+        assert worker_processes() == before
     assert tile_bytes(store) == tile_bytes(undisturbed().store)
 
 

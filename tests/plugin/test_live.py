@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from napari.utils.notifications import notification_manager
 
@@ -32,22 +31,18 @@ def fresh(docked: Callable, qtbot, data_dir: Path, tmp_path: Path, monkeypatch) 
     return viewer, widget
 
 
-def workers() -> set[psutil.Process]:
-    """Worker processes of this process; other tests may keep some for a session."""
-    children = psutil.Process().children(recursive=True)
-    return {p for p in children if "napari_past.engine.worker_process" in p.cmdline()}
-
-
 def rest(qtbot, widget) -> None:
     """Wait until what is in view has been analysed, and the ring around it."""
     qtbot.waitUntil(lambda: not widget._camera_timer.isActive(), timeout=5_000)
     qtbot.waitUntil(lambda: not widget._stainer.busy and not widget.busy, timeout=LONG_MS)
 
 
-def test_live_follows_the_view_and_survives_its_workers(fresh, qtbot, monkeypatch) -> None:
+def test_live_follows_the_view_and_survives_its_workers(
+    fresh, qtbot, monkeypatch, worker_processes
+) -> None:
     viewer, widget = fresh
     session = widget.session
-    others = workers()
+    others = worker_processes()
     order = []
     monkeypatch.setattr(
         session, "add", lambda results, add=session.add: (order.extend(results), add(results))[1]
@@ -73,13 +68,13 @@ def test_live_follows_the_view_and_survives_its_workers(fresh, qtbot, monkeypatc
     lost = len(notification_manager.records)
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.stain_slide()
-        (worker,) = workers() - others
+        (worker,) = worker_processes() - others
         os.kill(worker.pid, signal.SIGKILL)
     tiles = [result.tile for result in order]
     assert len(tiles) == len(set(tiles)) == len(session.whole.tiles) == 21
     told = [str(n.message) for n in notification_manager.records[lost:]]
     assert len([m for m in told if "lost" in m]) == 1
-    assert len(workers() - others - {worker}) == 1
+    assert len(worker_processes() - others - {worker}) == 1
 
     # what the viewer saw is what the store has, in the plan's order and to the bit
     stored = Cells(session.whole, widget._model, Store(session.whole.key)).compute()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.testing as npt
 import pytest
@@ -11,7 +13,7 @@ from napari_past.plugin.pointer import PICKED, nearest_cell
 from napari_past.plugin.unscored_layer import LAYER_NAME as NOT_SCORED
 from napari_past.plugin.viewport import fly_to
 from napari_past.quality import UNSCORED_KINDS, QualityMask
-from napari_past.types import Rect
+from napari_past.types import Rect, TileSpec
 
 pytestmark = pytest.mark.gui
 
@@ -26,6 +28,28 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def layer(viewer, name: str):
     return next((each for each in viewer.layers if each.name == name), None)
+
+
+def test_cells_that_come_out_of_sight_leave_the_canvas_alone(
+    crowded: int, opened, qtbot, monkeypatch
+) -> None:
+    viewer, widget = opened(show=True)
+    fly_to(viewer, Rect(100, 100, 60, 40))
+    qtbot.waitUntil(lambda: layer(viewer, "Nuclei outlines") is not None)
+    table, view = widget.cells, widget.view
+    first = table.tiles[0]
+    nearby = widget.session.store.read(first)
+    far = TileSpec(first.column + 100, first.row, first.size_um)
+    away = replace(nearby.cells, centers_um=nearby.cells.centers_um + [100 * first.size_um, 0])
+    drawn = []
+    monkeypatch.setattr(slide_view, "update_points", lambda *a: drawn.append("points"))
+    monkeypatch.setattr(view, "_redraw_outlines", lambda *a: drawn.append("outlines"))
+    assert table.append([replace(nearby, tile=far, cells=away)]) > 0
+    view.grow()
+    assert len(view.shown.values) == len(table)
+    assert not drawn
+    widget.panel.gene.set_gene("KRT19")
+    assert drawn == ["points"]
 
 
 def test_from_afar_a_map_and_from_near_points(crowded: int, opened, qtbot) -> None:

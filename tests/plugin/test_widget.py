@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
-import psutil
 import pytest
 from napari.layers import Labels, Points
 from napari.utils.notifications import notification_manager
@@ -213,7 +212,12 @@ def test_bad_model_file_is_told(opened, tmp_path: Path) -> None:
 
 
 def test_view_is_stained_cancelled_and_leaves_no_process(
-    docked, qtbot, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docked,
+    qtbot,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    worker_processes,
 ) -> None:
     monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path))  # other tests analyse this slide too
     others = worker_processes()
@@ -252,9 +256,3 @@ def test_view_is_stained_cancelled_and_leaves_no_process(
 def analysed_tiles(widget) -> int:
     """Of the line "0.499 µm/px · 1.1 x 1.5 mm · 6 of 21 tiles analysed"."""
     return int(widget.panel.slide.facts.text().split(" · ")[2].split(" of ")[0])
-
-
-def worker_processes() -> set[psutil.Process]:
-    """Of this process; other tests may keep some for a session."""
-    children = psutil.Process().children(recursive=True)
-    return {p for p in children if "napari_past.engine.worker_process" in p.cmdline()}

@@ -21,7 +21,7 @@ from napari_past.cli.models import evidence_line
 from napari_past.cli.overview import write_overview
 from napari_past.cli.run import compute, unlike_sentence, unreadable
 from napari_past.cli.score import score_lines
-from napari_past.engine import Cells, h_score, origin_of_scores, predict
+from napari_past.engine import Cells, analysed, h_score, origin_of_scores, predict
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import CannotWrite, PastError
 from napari_past.io import write_cells, write_regions, write_score_csv
@@ -161,7 +161,8 @@ def _analysed(slide: Slide, regions: tuple[Region, ...], out: Path) -> tuple[Cel
     for suffix in ("h5ad", "csv", "geojson"):
         write_cells(adata, out / f"cells.{suffix}", mpp=mpp)
     table = h_score(cells, GENE, regions)
-    write_score_csv(table, out / "scores.csv", origin_of_scores(cells, GENE))
+    origin = origin_of_scores(cells.model, cells.resolve(GENE), analysed(cells.plan))
+    write_score_csv(table, out / "scores.csv", origin)
     if regions:
         write_regions(regions, out / "regions.geojson", mpp)
     write_overview(slide, cells, GENE, regions, out / "overview.png")

@@ -22,9 +22,17 @@ from napari_past.cli.destination import (
 )
 from napari_past.cli.models import evidence_line
 from napari_past.cli.progress import ProgressLine
-from napari_past.engine import Cells, Plan, Store, Workers, analysed, chosen_genes, make_plan
+from napari_past.engine import (
+    Cells,
+    Plan,
+    Store,
+    Workers,
+    analysed,
+    chosen_genes,
+    make_plan,
+    unscored_of,
+)
 from napari_past.engine.run_tile import forget_slides
-from napari_past.engine.unscored import unscored_of
 from napari_past.errors import Cancelled, PastError, RegionError, SlideError
 from napari_past.genes import resolve
 from napari_past.io import read_regions, write_cells
@@ -36,6 +44,8 @@ SHOWN_GENES = 12
 FEW_TILES = 32
 """So many are done in this process by the time that workers would be ready: measured on two cores,
 a tile of the default model takes 0.17 s, and starting workers 5 s beyond torch."""
+MANY_CELLS = 100_000
+"""A table of more is written without workers beside it: both would take over 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,8 @@ def _analysed(
         missing = len(plan.tiles) - len(cells.store.finished(plan.tiles))
         few = options.scheduler is None and missing <= FEW_TILES
         compute(cells, slide.name, kept=root is None, workers=None if few else workers)
+        if len(cells) > MANY_CELLS:
+            workers.rest()
         cells.quality = unscored_of(slide, keep=root is None)
         check_room(destination, len(cells), len(symbols), model.embed_dim)
         try:
@@ -206,13 +218,16 @@ def _summary(
         f"{destination.file}: {len(cells)} cells, {len(plan.tiles)} tiles, {seconds:.1f} s",
         f"  model  {evidence_line(model)}",
         f"  genes  {_gene_line(symbols, model)}",
-        f"  area   {analysed(cells)}",
+        f"  area   {analysed(plan, cells.excluded)}",
     ]
     names = asked if isinstance(asked, list) else []
     resolved = [resolve(name, model.genes) for name in names]
     lines += [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
     if not plan.tiles:
         lines.append("  note   No tissue was found there, so the table has no cells.")
+    unlike = model.slide_unlike_sentence(model.slide_unlike_training(cells.embeddings))
+    if unlike:
+        lines.append(f"  note   {unlike}")
     flagged = int((cells.unlike_training > 1).sum())
     if flagged:
         lines.append(f"  note   {unlike_sentence(flagged, len(cells))}")

@@ -11,7 +11,7 @@ from napari_past.engine.score import chosen_cutoffs, h_score, origin_of_scores
 from napari_past.engine.store import Store
 from napari_past.engine.table import CellTable, GrowingArray
 from napari_past.engine.unscored import unscored_of
-from napari_past.engine.workers import Workers
+from napari_past.engine.workers import Workers, cores
 
 __all__ = [
     "CellTable",
@@ -26,6 +26,7 @@ __all__ = [
     "cache_folder",
     "chosen_cutoffs",
     "chosen_genes",
+    "cores",
     "h_score",
     "make_plan",
     "origin_of_scores",

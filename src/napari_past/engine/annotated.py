@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from anndata import AnnData
 
+from napari_past.engine.plan import Plan
 from napari_past.genes import markers, resolve
 from napari_past.model import Model
 from napari_past.quality import UNSCORED_KINDS
@@ -105,7 +106,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "evidence_unseen_patients": card.evidence.unseen_patients,
             "evidence_resolution": card.evidence.resolution,
         },
-        "analysed": analysed(cells),
+        "analysed": analysed(plan, cells.excluded),
         "detector": plan.detector.identity(),
         "threads": plan.threads,
         "denominator": "all nuclei, not tumour-only",
@@ -133,9 +134,14 @@ def unscored_kinds(cells: Cells) -> npt.NDArray[np.str_] | None:
     return np.array(["", *UNSCORED_KINDS])[quality.kind_at(cells.centers_um)]
 
 
-def analysed(cells: Cells) -> str:
-    """Which part of the slide the cells stand for, one line."""
-    plan = cells.plan
+def analysed(plan: Plan, excluded: int = 0) -> str:
+    """Which part of the slide a plan's cells stand for, one line.
+
+    Parameters
+    ----------
+    excluded
+        Cells that Ignore* regions took out.
+    """
     told = f"{len(plan.tiles)} of the slide's {plan.slide_tiles} tiles with tissue"
     width_um, height_um = (side * plan.key.slide_mpp for side in plan.slide_size_px)
     area = plan.area
@@ -144,8 +150,8 @@ def analysed(cells: Cells) -> str:
     limits = sum(not region.ignored for region in plan.regions)
     if limits:
         told += f", inside {limits} region{'s' if limits > 1 else ''}"
-    if cells.excluded:
-        told += f", without {cells.excluded} cells in Ignore* regions"
+    if excluded:
+        told += f", without {excluded} cells in Ignore* regions"
     return told
 
 

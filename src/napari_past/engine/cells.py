@@ -20,7 +20,7 @@ from napari_past.genes import Resolved, resolve
 from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.quality import QualityMask
 from napari_past.slide import Slide
-from napari_past.types import FloatArray, FoundCells, Rect, Region, TileResult, TileSpec
+from napari_past.types import FloatArray, FoundCells, Rect, Region, TileSpec
 
 ID_NAMESPACE = UUID("0b8f3c2e-54a1-5c1d-9a3e-6a7d1f0c2b44")
 
@@ -54,10 +54,9 @@ class Cells:
             return self
         for _ in range(2):
             self.unreadable = run_plan(self.plan, self.store, workers, on_tile, cancelled)
-            tiles = self.plan.tiles
-            whole = [r for tile in tiles if (r := self.store.read(tile)) is not None]
-            if len(whole) + len(self.unreadable) == len(tiles):
-                self.__dict__["_arrays"] = self._collected(whole)
+            arrays = self._collected()
+            if arrays is not None:
+                self.__dict__["_arrays"] = arrays
                 return self
             # A damaged file looked finished until it was read: reading removed it, so go again.
         raise CannotWrite(
@@ -145,30 +144,52 @@ class Cells:
         return arrays
 
     def _collected(
-        self, results: list[TileResult]
-    ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]:
-        found = FoundCells.concatenate([r.cells for r in results])
-        od = np.concatenate([r.hematoxylin_od for r in results] or [np.zeros(0, np.float32)])
-        embeddings = np.empty((len(found), self.model.embed_dim), np.float16)
-        # The largest part of a slide in memory: each tile's goes as soon as it is copied.
-        results.reverse()
-        filled = 0
-        while results:
-            part = results.pop().embeddings
-            embeddings[filled : filled + len(part)] = part
-            filled += len(part)
-        keep = self.plan.area.contains(found.centers_um)
-        limits = [r.contains(found.centers_um) for r in self.plan.regions if not r.ignored]
+        self,
+    ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]] | None:
+        """The arrays of all tiles, or None where one that was finished cannot be read back.
+
+        Tiles are read twice: the vectors, which are the most of a slide, go straight to their place
+        once it is known how many are kept, and are never in memory in two copies.
+        """
+        tiles: list[TileSpec] = []
+        parts: list[tuple[FoundCells, npt.NDArray[np.float32]]] = []
+        for tile in self.plan.tiles:
+            result = self.store.read(tile)
+            if result is not None:
+                tiles.append(tile)
+                parts.append((result.cells, result.hematoxylin_od))
+        if len(tiles) + len(self.unreadable) != len(self.plan.tiles):
+            return None
+        found = FoundCells.concatenate([cells for cells, _ in parts])
+        od = np.concatenate([np.zeros(0, np.float32), *(values for _, values in parts)])
+        sizes = [len(cells) for cells, _ in parts]
+        del parts
+        keep = self._kept(found.centers_um)
+        embeddings = np.empty((int(keep.sum()), self.model.embed_dim), np.float16)
+        start = filled = 0
+        for tile, n in zip(tiles, sizes, strict=True):
+            result = self.store.read(tile)
+            if result is None or len(result.embeddings) != n:
+                return None
+            wanted = result.embeddings[keep[start : start + n]]
+            embeddings[filled : filled + len(wanted)] = wanted
+            start, filled = start + n, filled + len(wanted)
+        if not keep.all():
+            found, od = found.take(keep), od[keep]
+        return found, embeddings, od
+
+    def _kept(self, centers_um: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which of the tiles' cells lie in the plan's area and regions, and in no Ignore* one."""
+        keep = self.plan.area.contains(centers_um)
+        limits = [r.contains(centers_um) for r in self.plan.regions if not r.ignored]
         if limits:
             keep &= np.logical_or.reduce(limits)
         wanted = int(keep.sum())
         for region in self.plan.regions:
             if region.ignored:
-                keep &= ~region.contains(found.centers_um)
+                keep &= ~region.contains(centers_um)
         self.excluded = wanted - int(keep.sum())
-        if not keep.all():
-            found, embeddings, od = found.take(keep), embeddings[keep], od[keep]
-        return found, embeddings, od
+        return keep
 
 
 def _ids_by_place(given: FoundCells, centers_um: npt.NDArray[np.float64]) -> list[str]:

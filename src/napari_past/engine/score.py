@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_past.engine.annotated import analysed, unscored_kinds
+from napari_past.engine.annotated import unscored_kinds
 from napari_past.engine.cells import Cells
 from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
@@ -90,9 +90,14 @@ def chosen_cutoffs(
     return Cutoffs(float(weak), float(moderate), float(strong), source)
 
 
-def origin_of_scores(cells: Cells, gene: str) -> dict[str, str]:
-    """What a file of scores has to say of its values: gene, model, evidence, part of the slide."""
-    resolved, model = cells.resolve(gene), cells.model
+def origin_of_scores(model: Model, resolved: Resolved, part: str) -> dict[str, str]:
+    """What a file of scores has to say of its values: gene, model, evidence, part of the slide.
+
+    Parameters
+    ----------
+    part
+        As `analysed` gives it.
+    """
     labels = [f"{s}: {model.reliability(s).label}" for s in resolved.symbols]
     unit = model.card.expression_unit
     return {
@@ -100,6 +105,6 @@ def origin_of_scores(cells: Cells, gene: str) -> dict[str, str]:
         "note": resolved.note,
         "values": f"predicted by {model.name} {model.card.version}, in {unit}",
         "model_sha256": model.sha256,
-        "analysed": analysed(cells),
+        "analysed": part,
         "reliability": "; ".join(labels),
     }

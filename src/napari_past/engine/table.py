@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid5
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.engine.cells import ID_NAMESPACE
+from napari_past.engine.workers import cores
 from napari_past.model import Model
 from napari_past.types import FloatArray, Outlines, Rect, TileResult, TileSpec
 
@@ -169,7 +169,7 @@ class CellTable:
         if len(firsts) <= 1:
             return np.concatenate([nothing, *map(part, firsts)])
         # numpy lets go of the interpreter's lock, so that blocks go on all cores.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             return np.concatenate([nothing, *pool.map(part, firsts)])
 
     def in_rect(self, rect: Rect) -> npt.NDArray[np.intp]:

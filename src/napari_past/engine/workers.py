@@ -118,7 +118,7 @@ class Workers:
     def _started_here(self) -> str:
         cards = [] if self._device == "cpu" else gpus()
         processes = [{"CUDA_VISIBLE_DEVICES": card} for card in cards] or [{}]
-        threads = max(1, (self._threads or _cores()) // len(processes))
+        threads = max(1, (self._threads or cores()) // len(processes))
         local = LocalCluster(processes, threads, self._niceness, self._lost, self._failed)
         with self._state:
             closed = self._closed
@@ -151,10 +151,24 @@ class Workers:
                 ) from exc
         return client
 
+    def rest(self) -> None:
+        """End the processes of this machine; the next tile starts them again.
+
+        For when their memory is wanted for something else. Tiles in flight are lost. Does nothing
+        to a scheduler at an address.
+        """
+        if self._address is None:
+            with self._starting:
+                self._end_processes()
+
     def close(self) -> None:
         """End the processes, whatever they are doing; tiles in flight are lost. Idempotent."""
         with self._state:
             self._closed = True
+        self._end_processes()
+
+    def _end_processes(self) -> None:
+        with self._state:
             local, self._local = self._local, None
             client, self._client = self._client, None
             unfinished, self._unfinished = self._unfinished, set()
@@ -177,7 +191,7 @@ class Workers:
         so that no thread waits while a result travels."""
         client, local = self._client, self._local
         if self._address is None:
-            running = local.width if local is not None else self._threads or _cores()
+            running = local.width if local is not None else self._threads or cores()
         else:
             running = 1 if client is None else sum(client.nthreads().values())
         return running + max(1, running // 2)
@@ -300,7 +314,7 @@ async def _check_scheduler(address: str) -> None:
     await comm.close()
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use: by affinity and control group, not by the machine's."""
     from dask.system import CPU_COUNT
 

@@ -61,6 +61,7 @@ class Model:
         self.sha256 = sha256
         self.device = device
         self._tensors = tensors
+        self._widened: dict[str, npt.NDArray[np.float32]] = {}
         _check_tensors(card, tensors)
         self._rows = {gene: i for i, gene in enumerate(card.genes)}
 
@@ -153,7 +154,10 @@ class Model:
         )
 
     def _float32(self, key: str) -> npt.NDArray[np.float32]:
-        return np.asarray(self._tensors[key], np.float32)
+        """A tensor widened, once: files keep some in half precision, and every tile asks."""
+        if key not in self._widened:
+            self._widened[key] = np.asarray(self._tensors[key], np.float32)
+        return self._widened[key]
 
     def reliability(self, gene: str) -> Reliability:
         """Evidence for one gene of the model."""

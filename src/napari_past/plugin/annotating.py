@@ -11,13 +11,15 @@ import pandas as pd
 import shapely
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_past.errors import PastError
 from napari_past.genes import Resolved
+from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.annotations import Annotations, History
 from napari_past.plugin.autosave import Autosave
 from napari_past.plugin.region_shapes import add_regions_layer, complete_names, regions_of
+from napari_past.plugin.timers import settling_timer
 from napari_past.slide import Slide
 from napari_past.space import world_from_um
 from napari_past.types import Cutoffs, Region
@@ -41,10 +43,7 @@ class Annotating(QObject):
         """Fingerprint of the slide that was in view before."""
         self._unsaved = False
         self._drawing = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SAVE_AFTER_MS)
-        self._timer.timeout.connect(self._save)
+        self._timer = settling_timer(self, _SAVE_AFTER_MS, self._save)
 
     @property
     def cell_notes(self) -> Mapping[str, str]:
@@ -153,23 +152,24 @@ class Annotating(QObject):
             return
         self._drawing = True
         try:
-            active = self._viewer.layers.selection.active
-            layer = layers[0] if layers else add_regions_layer(self._viewer)
-            for other in layers[1:]:
-                self._viewer.layers.remove(other)
-            layer.selected_data = set()
-            layer.data = []
-            rings = [ring for region in regions for ring in _rings(region)]
-            if rings:
-                layer.add_polygons([world_from_um(np.asarray(r)) for r in rings])
-            told = [(r.name, r.role) for r in regions for _ in _rings(r)]
-            layer.features = pd.DataFrame(told, columns=["name", "role"], dtype=object)
-            complete_names(layer)
-            layer.mode = "pan_zoom"
-            if active is not None and active in self._viewer.layers:
-                self._viewer.layers.selection.active = active
+            with keeping_active(self._viewer):
+                self._redraw(layers, regions)
         finally:
             self._drawing = False
+
+    def _redraw(self, layers: list[Shapes], regions: tuple[Region, ...]) -> None:
+        layer = layers[0] if layers else add_regions_layer(self._viewer)
+        for other in layers[1:]:
+            self._viewer.layers.remove(other)
+        layer.selected_data = set()
+        layer.data = []
+        rings = [ring for region in regions for ring in _rings(region)]
+        if rings:
+            layer.add_polygons([world_from_um(np.asarray(r)) for r in rings])
+        told = [(r.name, r.role) for r in regions for _ in _rings(r)]
+        layer.features = pd.DataFrame(told, columns=["name", "role"], dtype=object)
+        complete_names(layer)
+        layer.mode = "pan_zoom"
 
 
 def _rings(region: Region) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from napari.layers import Labels, Points, Shapes
 from qtpy.QtCore import QObject, Signal
 
 from napari_past.engine import CellTable
+from napari_past.plugin.active_layer import keeping_active
 from napari_past.space import um_from_world, world_from_um
 from napari_past.types import Rect
 
@@ -66,21 +67,19 @@ class Pointer(QObject):
             return
         place = world_from_um(self.table.centers_um[cell : cell + 1])
         if self._mark is None or self._mark not in layers:
-            active = layers.selection.active
-            self._mark = self._viewer.add_points(
-                place,
-                name=PICKED,
-                size=_PICKED_SIZE_UM,
-                symbol="disc",
-                face_color="transparent",
-                border_color="#111111",
-                border_width=0.12,
-                units=("um", "um"),
-                scale=(1.0, 1.0),
-            )
-            self._mark.editable = False
-            if active is not None and active in layers:
-                layers.selection.active = active
+            with keeping_active(self._viewer):
+                self._mark = self._viewer.add_points(
+                    place,
+                    name=PICKED,
+                    size=_PICKED_SIZE_UM,
+                    symbol="disc",
+                    face_color="transparent",
+                    border_color="#111111",
+                    border_width=0.12,
+                    units=("um", "um"),
+                    scale=(1.0, 1.0),
+                )
+                self._mark.editable = False
         else:
             self._mark.data = place
 

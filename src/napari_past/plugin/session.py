@@ -8,8 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_past.engine import Cells, CellTable, Plan, Store, make_plan, part_of
+from napari_past.engine import (
+    Cells,
+    CellTable,
+    Plan,
+    Store,
+    analysed,
+    make_plan,
+    origin_of_scores,
+    part_of,
+)
 from napari_past.errors import Cancelled, RegionError
+from napari_past.genes import Resolved
 from napari_past.model import Model
 from napari_past.slide import open_slide
 from napari_past.types import Rect, Region, SlideRef, TileResult, TileSpec
@@ -118,10 +128,18 @@ class Session:
             self._rects = np.concatenate([self._rects, np.array(added).reshape(-1, 4)])
         return self._rects
 
+    @property
+    def done(self) -> Plan:
+        """The plan of what is finished."""
+        return replace(self.whole, tiles=tuple(t for t in self.whole.tiles if t in self.table))
+
+    def origin_of_scores(self, gene: Resolved) -> dict[str, str]:
+        """What a file of scores has to say of its values."""
+        return origin_of_scores(self.model, gene, analysed(self.done))
+
     def cells(self) -> Cells:
         """The finished cells in the plan's order, as files have them. Reads the store."""
-        finished = tuple(tile for tile in self.whole.tiles if tile in self.table)
-        cells = Cells(replace(self.whole, tiles=finished), self.model, self.store).compute()
+        cells = Cells(self.done, self.model, self.store).compute()
         cells.unreadable = tuple(sorted(self.unreadable, key=lambda t: (t.row, t.column)))
         return cells
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_past.engine import CellTable
+from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.cell_points import (
     MOST_OUT_OF_VIEW,
     MOST_POINTS,
@@ -79,9 +80,11 @@ class SlideView:
         if self.table is None or self.shown is None:
             return
         before, self.shown = self.shown, extended(self.shown, self.table)
+        # The same colours for the same values: what is painted stays.
         if self._mapped_as is before:
-            # The same colours for the same values: what is painted stays.
             self._mapped_as = self.shown
+        if self._pointed_as is before:
+            self._pointed_as = self.shown
         self._draw()
 
     def follow_camera(self) -> None:
@@ -121,13 +124,14 @@ class SlideView:
         self._draw_outlines(table, shown, view)
 
     def _draw_points(self, table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> None:
-        present = self.points is not None and self.points in self._viewer.layers
-        if present and self._pointed_as is shown and np.array_equal(index, self.drawn):
+        points = self.points if self.points in self._viewer.layers else None
+        drawn = points is not None and self._pointed_as is shown
+        if drawn and np.array_equal(index, self.drawn):
             return
         self.drawn, self._pointed_as = index, shown
         layer_data = point_layer(table, shown, index)
-        if self.points is not None and self.points in self._viewer.layers:
-            update_points(self.points, layer_data)
+        if points is not None:
+            update_points(points, layer_data)
         else:
             self.points = self._added(lambda: add_points(self._viewer, layer_data))
 
@@ -158,15 +162,16 @@ class SlideView:
                 self._redraw_outlines(np.zeros_like(self.outlines.data))
             return
         mpp = drawing_mpp(canvas_mpp(self._viewer))
-        asked = (view, len(table), mpp)
+        # Always as many pixels: napari's textures of other sizes pile up in memory.
+        shape = tuple(round((1 + 2 * MARGIN) * side) for side in self._viewer.canvas.size)
+        x, y = view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
+        height, width = (side * mpp for side in shape)
+        field = Rect(x - width / 2, y - height / 2, width, height)
+        index = table.in_rect(field)
+        # Cells are only ever added, so as many are the same ones.
+        asked = (field, len(index), mpp)
         anew = self._outlined != asked or self._drawing is None
         if self._drawing is None or anew:
-            # Always as many pixels: napari's textures of other sizes pile up in memory.
-            shape = tuple(round((1 + 2 * MARGIN) * side) for side in self._viewer.canvas.size)
-            x, y = view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
-            height, width = (side * mpp for side in shape)
-            field = Rect(x - width / 2, y - height / 2, width, height)
-            index = table.in_rect(field)
             self._drawing = OutlineDrawing(table.outlines, index, field, mpp, shape)
             self._outlined = asked
         if present and not anew and self._plain and not shown.as_classes:
@@ -211,10 +216,8 @@ class SlideView:
     def _added(self, add: Any) -> Any:
         """Add a layer without taking the tool out of the user's hand; regions stay on top."""
         layers = self._viewer.layers
-        active = layers.selection.active
-        added: Layer = add()
-        for layer in [layer for layer in layers if isinstance(layer, Shapes)]:
-            layers.move(layers.index(layer), len(layers))
-        if active is not None and active in layers:
-            layers.selection.active = active
+        with keeping_active(self._viewer):
+            added: Layer = add()
+            for layer in [layer for layer in layers if isinstance(layer, Shapes)]:
+                layers.move(layers.index(layer), len(layers))
         return added

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_past.engine import TileQueue, Workers
 from napari_past.errors import PastError
 from napari_past.plugin.session import Session
+from napari_past.plugin.timers import settling_timer
 from napari_past.types import Rect, TileResult, TileSpec
 
 BATCH_MS = 120
@@ -33,16 +34,13 @@ class Stainer(QObject):
         self._session: Session | None = None
         self._queue: TileQueue | None = None
         self._results: deque[TileResult] = deque()
-        self._errors: deque[PastError] = deque()
+        self._error: PastError | None = None
         self._seen: list[TileSpec] = []
         self._ring: list[TileSpec] = []
         self._run: list[TileSpec] = []
         self.run_total = 0
         """Tiles of the run that goes on, finished ones included; 0 without one."""
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(BATCH_MS)
-        self._timer.timeout.connect(self._take)
+        self._timer = settling_timer(self, BATCH_MS, self._take)
         # Emitted in the workers' threads, received here: layers change in the GUI thread alone.
         self._told.connect(self._on_told)
 
@@ -72,7 +70,7 @@ class Stainer(QObject):
         self._queue = None
         self._session = session
         self._results.clear()
-        self._errors.clear()
+        self._error = None
         self._forget()
         if session is not None:
             self._queue = TileQueue(
@@ -125,7 +123,7 @@ class Stainer(QObject):
         self._told.emit()
 
     def _on_error(self, error: PastError) -> None:
-        self._errors.append(error)
+        self._error = error
         self._told.emit()
 
     def _on_told(self) -> None:
@@ -146,9 +144,8 @@ class Stainer(QObject):
             if not self._run:
                 self.run_total = 0
             self.arrived.emit()
-        if self._errors:
-            error = self._errors.popleft()
-            self._errors.clear()
+        error, self._error = self._error, None
+        if error is not None:
             self._forget()
             self._ask()
             self.failed.emit(error)

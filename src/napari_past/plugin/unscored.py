@@ -9,19 +9,20 @@ from functools import partial
 
 import napari
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_past.engine import unscored_of
 from napari_past.errors import Cancelled, PastError
 from napari_past.io import read_unscored
 from napari_past.plugin.autosave import Autosave
 from napari_past.plugin.latest import Latest
+from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored_layer import UnscoredLayer
-from napari_past.quality import UNSCORED_KINDS, QualityMask
+from napari_past.quality import QualityMask
 from napari_past.slide import Slide, open_slide
+from napari_past.stain import unscored_areas
 from napari_past.types import SlideRef
 
-GLASS = UNSCORED_KINDS[0]
 _AFTER_MS = 1500
 """The slide and the first cells are drawn before."""
 _NICENESS = 10
@@ -41,10 +42,7 @@ class Unscored(QObject):
         self._slide: Slide | None = None
         self._stop = threading.Event()
         self._counted = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_AFTER_MS)
-        self._timer.timeout.connect(self._find)
+        self._timer = settling_timer(self, _AFTER_MS, self._find)
 
     @property
     def busy(self) -> bool:
@@ -62,12 +60,10 @@ class Unscored(QObject):
 
     @property
     def note(self) -> str:
-        """Area by kind, in words; nobody takes glass for tissue."""
+        """Area by kind, in words."""
         if self.mask is None:
             return "Looking for blur, pen, folds and bubbles …" if self.busy else ""
-        found = ", ".join(
-            f"{k} {a:.2f} mm²" for k, a in self.mask.area_mm2().items() if a > 0 and k != GLASS
-        )
+        found = unscored_areas(self.mask.area_mm2())
         if not found:
             return "Nothing that must not be scored was found; paint it where you see some."
         return f"{'Found, but counted' if self._counted else 'Not scored'}: {found}."

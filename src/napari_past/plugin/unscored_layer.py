@@ -8,8 +8,10 @@ import napari
 import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
+from napari_past.plugin.active_layer import keeping_active
+from napari_past.plugin.timers import settling_timer
 from napari_past.quality import UNSCORED_KINDS, QualityMask
 from napari_past.space import image_placement
 
@@ -37,10 +39,7 @@ class UnscoredLayer(QObject):
         self._viewer = viewer
         self._layer: Labels | None = None
         self._mask: QualityMask | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SETTLE_MS)
-        self._timer.timeout.connect(self._on_settled)
+        self._timer = settling_timer(self, _SETTLE_MS, self._on_settled)
 
     @property
     def mask(self) -> QualityMask | None:
@@ -61,22 +60,20 @@ class UnscoredLayer(QObject):
         table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
         for k, kind in enumerate(UNSCORED_KINDS, start=1):
             table[k] = KIND_COLOURS[kind]
-        active = self._viewer.layers.selection.active
-        layer = self._viewer.add_labels(
-            mask.labels.copy(),
-            name=LAYER_NAME,
-            scale=scale,
-            translate=translate,
-            units=("um", "um"),
-            opacity=0.35,
-            colormap=DirectLabelColormap(color_dict=table),
-        )
+        with keeping_active(self._viewer):
+            layer = self._viewer.add_labels(
+                mask.labels.copy(),
+                name=LAYER_NAME,
+                scale=scale,
+                translate=translate,
+                units=("um", "um"),
+                opacity=0.35,
+                colormap=DirectLabelColormap(color_dict=table),
+            )
+            # Above the slide, below the cells, which stay legible.
+            self._viewer.layers.move(self._viewer.layers.index(layer), 1)
         layer.selected_label = UNSCORED_KINDS.index("other") + 1
         layer.brush_size = 12
-        # Above the slide, below the cells, which stay legible.
-        self._viewer.layers.move(self._viewer.layers.index(layer), 1)
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active
         layer.events.labels_update.connect(self._on_painted)
         layer.events.paint.connect(self._on_painted)
         self._layer = layer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,11 +10,11 @@ from pathlib import Path
 import napari.viewer
 from napari.layers import Image, Layer, Shapes
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Signal
 from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import QToolTip, QVBoxLayout, QWidget
 
-from napari_past.engine import CellTable, Workers, chosen_cutoffs, origin_of_scores
+from napari_past.engine import CellTable, Workers, chosen_cutoffs, cores
 from napari_past.errors import GeneError, MissingCutoffs, PastError
 from napari_past.io import write_score_csv
 from napari_past.model import DEFAULT_MODEL, Model, load_model
@@ -42,6 +41,7 @@ from napari_past.plugin.slide_view import SlideView
 from napari_past.plugin.stainer import Stainer
 from napari_past.plugin.staining import Staining, staining
 from napari_past.plugin.ties import Ties
+from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored import Unscored
 from napari_past.plugin.viewport import clipped, fly_to, view_rect
 from napari_past.stain import ScoreTable
@@ -79,7 +79,7 @@ class VirtualStaining(QWidget):
         self._viewer = viewer
         self._lost = _LostWorker(self)
         # A core is left to the viewer.
-        threads = max(1, (os.cpu_count() or 1) - 1)
+        threads = max(1, (cores()) - 1)
         workers = Workers(threads=threads, niceness=NICENESS, on_lost=self._lost.told.emit)
         self._stainer = Stainer(workers, self)
         self._jobs = Jobs(self)
@@ -95,6 +95,8 @@ class VirtualStaining(QWidget):
         self._scores: ScoreTable | None = None
         self._why_not = ""
         self._was_busy = False
+        self._picked = -1
+        """The cell whose details are shown; −1 for none."""
         self._limits_of = 0
         """Cells that there were when the limits of the colours were taken."""
         self._ties = Ties()
@@ -102,8 +104,8 @@ class VirtualStaining(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
-        self._camera_timer = self._timer(self._on_camera_rested)
-        self._region_timer = self._timer(self._on_regions_rested)
+        self._camera_timer = settling_timer(self, _DEBOUNCE_MS, self._on_camera_rested)
+        self._region_timer = settling_timer(self, _DEBOUNCE_MS, self._on_regions_rested)
         self._connect_panel()
         self._connect_parts()
         self._connect_viewer()
@@ -225,21 +227,15 @@ class VirtualStaining(QWidget):
             show_warning("There are no scores to export.")
             return
         scores, target = self._scores, Path(path)
+        origin = session.origin_of_scores(shown.resolved)
 
         def work(job: Job) -> None:
-            write_score_csv(scores, target, origin_of_scores(session.cells(), shown.resolved.name))
+            write_score_csv(scores, target, origin)
 
         self._jobs.run(work, f"Writing {target.name}",
                        lambda _: show_info(f"Saved the scores to {target}."))  # fmt: skip
 
     # ---- connections -------------------------------------------------------------------------
-
-    def _timer(self, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(_DEBOUNCE_MS)
-        timer.timeout.connect(slot)
-        return timer
 
     def _connect_panel(self) -> None:
         panel = self.panel
@@ -618,8 +614,6 @@ class VirtualStaining(QWidget):
         if self.view is not None:
             self.view.follow_camera()
         self._follow()
-
-    _picked = -1
 
     def _on_hovered(self, cell: int) -> None:
         facts = self._tell_cell(cell if cell >= 0 else self._picked)

@@ -6,7 +6,7 @@ from napari_past.stain.classes import (
     classes,
     quantile_cutoffs,
 )
-from napari_past.stain.scores import ScoreRow, ScoreTable, h_score, score_table
+from napari_past.stain.scores import ScoreRow, ScoreTable, h_score, score_table, unscored_areas
 
 __all__ = [
     "CLASS_COLOURS",
@@ -17,4 +17,5 @@ __all__ = [
     "h_score",
     "quantile_cutoffs",
     "score_table",
+    "unscored_areas",
 ]
