@@ -122,18 +122,16 @@ class Panel(QWidget):
         self.end()
         self.set_state(can_stain=False, has_cells=False)
 
-    def begin(self, label: str) -> None:
-        """A job begins; how long it takes is not known yet."""
-        self.progress.setRange(0, 0)
+    def working(self, label: str, done: int = 0, total: int = 0) -> None:
+        """A job goes on, in tiles; without a total it is not known how long."""
+        # Qt paints a progress bar at every change, and the canvas with it: once is enough.
+        self.progress.setUpdatesEnabled(False)
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        self.progress.setUpdatesEnabled(True)
         self.status.setText(f"{label} …")
         self.status.show()
         self._working.show()
-
-    def report(self, done: int, total: int) -> None:
-        """How far the job is, in tiles."""
-        if total:
-            self.progress.setRange(0, total)
-            self.progress.setValue(done)
 
     def end(self) -> None:
         """The job is over."""

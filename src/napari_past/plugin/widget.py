@@ -458,9 +458,7 @@ class VirtualStaining(QWidget):
     def _on_progress(self) -> None:
         stainer, panel = self._stainer, self.panel
         if stainer.running:
-            if not self._jobs.busy:
-                panel.begin("Staining")
-            panel.report(stainer.run_done, stainer.run_total)
+            panel.working("Staining", stainer.run_done, stainer.run_total)
         elif not self._jobs.busy:
             panel.end()
         panel.tell_following(self._following())
@@ -488,7 +486,7 @@ class VirtualStaining(QWidget):
 
     def _on_job_began(self, label: str) -> None:
         self._was_busy = True
-        self.panel.begin(label)
+        self.panel.working(label)
 
     def _on_job_ended(self) -> None:
         if not self._jobs.busy:
