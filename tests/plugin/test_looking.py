@@ -30,6 +30,20 @@ def layer(viewer, name: str):
     return next((each for each in viewer.layers if each.name == name), None)
 
 
+def test_hidden_points_can_become_fewer(crowded: int, opened, qtbot) -> None:
+    viewer, widget = opened(show=True)
+    fly_to(viewer, Rect(100, 100, 80, 60))
+    qtbot.waitUntil(lambda: layer(viewer, "ERBB2 · past-mini") is not None)
+    points = layer(viewer, "ERBB2 · past-mini")
+    before = len(points.data)
+    points.visible = False
+    fly_to(viewer, Rect(100, 100, 30, 20))
+    qtbot.waitUntil(lambda: 0 < len(points.data) < before)
+    widget.panel.gene.set_gene("KRT19")
+    points.visible = True
+    assert len(points._view_data) == len(points.data)
+
+
 def test_cells_that_come_out_of_sight_leave_the_canvas_alone(
     crowded: int, opened, qtbot, monkeypatch
 ) -> None:

@@ -76,6 +76,9 @@ def update_points(layer: Points, layer_data: LayerData) -> None:
         if data.shape != layer.data.shape or not np.array_equal(data, layer.data):
             layer.selected_data = set()
             layer.data = data
+            # A hidden layer is not sliced by itself, and its colours would be drawn for the points
+            # that it had before.
+            layer.set_view_slice()
             layer.border_width = 0
         if len(data):
             layer.features = arguments["features"]
