@@ -20,7 +20,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 METADATA_KEY = "napari_past"
 """Of a slide layer's metadata: what the widget needs to open the slide again."""
 
-PIECES_BYTES = 256 * 2**20
+PIECES_BYTES = 128 * 2**20
 """Of lazy images that napari may keep: some screens of a slide."""
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

@@ -24,6 +24,7 @@ from napari_past.plugin.export import export_cells
 from napari_past.plugin.facts import facts_of
 from napari_past.plugin.job import Job
 from napari_past.plugin.jobs import Jobs
+from napari_past.plugin.memory import give_back, keep_in_few_pools
 from napari_past.plugin.microscope import MICROSCOPE_KEYS, Microscope
 from napari_past.plugin.panel import Panel
 from napari_past.plugin.pixel_size import in_pixels, set_pixel_size
@@ -54,6 +55,8 @@ LIMITS_HOLD = 2
 NICENESS = 10
 """Of the workers: the viewer has the right of way."""
 _DEBOUNCE_MS = 150
+_TRIM_MS = 3000
+"""After the eye rested for so long, memory that is free goes back to the system."""
 KEYS = {
     "G": "next gene",
     "Shift-G": "previous gene",
@@ -77,6 +80,7 @@ class VirtualStaining(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
+        keep_in_few_pools()
         self._lost = _LostWorker(self)
         # A core is left to the viewer.
         threads = max(1, (cores()) - 1)
@@ -104,6 +108,7 @@ class VirtualStaining(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self._memory_timer = settling_timer(self, _TRIM_MS, give_back)
         self._camera_timer = settling_timer(self, _DEBOUNCE_MS, self._on_camera_rested)
         self._region_timer = settling_timer(self, _DEBOUNCE_MS, self._on_regions_rested)
         self._connect_panel()
@@ -612,6 +617,8 @@ class VirtualStaining(QWidget):
         if self.view is not None:
             self.view.follow_camera()
         self._follow()
+        if not self._memory_timer.isActive():
+            self._memory_timer.start()
 
     def _on_hovered(self, cell: int) -> None:
         facts = self._tell_cell(cell if cell >= 0 else self._picked)
