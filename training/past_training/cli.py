@@ -7,61 +7,66 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
+from types import ModuleType
 
 from napari_past.errors import PastError
 
 EXTRA = "napari-past[training]"
+_NEEDED = ("lightning", "markdown", "matplotlib", "peft", "pyarrow", "sklearn")
+"""Of the extra: without one of these it was not installed."""
+_COMMANDS = {
+    "prepare": ("turn measured tissue and its H&E into one paired dataset",
+                "past_training.dataset.command"),
+    "pretrain": ("train a model from scratch, by a recipe or by PAST's launch line",
+                 "past_training.pretrain_command"),
+    "evaluate": ("measure a model beside its baselines on held-out sections",
+                 "past_training.evaluation.command"),
+}  # fmt: skip
+"""What each does, and the module with its ``add_parser`` and ``execute``."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
-    root = argparse.ArgumentParser(prog="past-train", description=__doc__)
-    commands = root.add_subparsers(dest="command", required=True)
-    pretrain = commands.add_parser(
-        "pretrain",
-        help="train a model from scratch by a recipe and measure it on held-out sections",
+def _module(command: str) -> ModuleType:
+    return import_module(_COMMANDS[command][1])
+
+
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The commands, and the options of one: those of others would import all they need."""
+    root = argparse.ArgumentParser(
+        prog="past-train", description="Train and measure models for napari-past."
     )
-    pretrain.add_argument("--recipe", default="past-mini", help="name or TOML file")
-    pretrain.add_argument("--data", type=Path, required=True, help="folder with the recipe's data")
-    pretrain.add_argument("--out", type=Path, required=True, help="model file, .safetensors")
-    pretrain.add_argument(
-        "--no-evidence", action="store_true",
-        help="skip the held-out folds; the card then says that nothing was measured",
-    )  # fmt: skip
+    commands = root.add_subparsers(dest="command", required=True)
+    for name, (summary, _) in _COMMANDS.items():
+        if name == command:
+            _module(name).add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
     return root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 for a mistake, 130 when interrupted)."""
     # Before the options are read: who lacks the extra is told so whatever was typed.
-    if importlib.util.find_spec("lightning") is None:
+    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         print(f"past-train needs the training extra: pip install '{EXTRA}'.", file=sys.stderr)
         return 2
-    options = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = given[0] if given else ""
+    if command == "pretrain" and any(word.startswith("--exp-name") for word in given):
+        from past_training.engine import launch
+
+        return launch.main(given[1:])
+    options = parser(command).parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        return _pretrain(options)
+        code: int = _module(command).execute(options)
+        return code
     except PastError as exc:
         print(f"past-train: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("past-train: cancelled; nothing was written.", file=sys.stderr)
         return 130
-
-
-def _pretrain(options: argparse.Namespace) -> int:
-    from past_training.pretrain import pretrain
-    from past_training.recipe import load_recipe
-
-    recipe = load_recipe(options.recipe)
-    if options.out.suffix != ".safetensors" or not options.out.parent.is_dir():
-        raise PastError(f"--out {options.out} must be a .safetensors file in a folder that exists.")
-    if not options.data.is_dir():
-        raise PastError(f"--data {options.data} is not a folder; give the one that holds the data.")
-    card = pretrain(recipe, options.data, options.out, not options.no_evidence, logging.info)
-    print(f"{options.out}: {card.name}, {len(card.genes)} genes")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,255 @@
+"""Batches: the right pixels beside the right counts, everything once, and the same again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from past_training.dataset.batches import Batch, Batches
+from past_training.dataset.prefetch import THREADS
+from past_training.dataset.schema import BadDataset
+
+GENES = ("ACTB", "EPCAM")
+
+
+@pytest.fixture(scope="module")
+def dataset(write_to, cells, tmp_path_factory):
+    """Two sections of 40 and 21 cells in shards of 8."""
+    folder = tmp_path_factory.mktemp("two") / "made.past"
+    return write_to(folder, cells("A", 40), cells("B", 21, 1, patient="Q"))
+
+
+def rows(batches: Iterable[Batch]) -> list[int]:
+    return [row for batch in batches for row in batch.row_index.tolist()]
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(
+        getattr(one, name) is getattr(other, name)
+        or torch.equal(getattr(one, name), getattr(other, name))
+        for name in Batch.__dataclass_fields__
+    )
+
+
+def test_pixels_counts_and_names_belong_together(dataset):
+    batches = Batches(dataset, GENES, 7, seed=0, pool_shards=2)
+    a, b = dataset.section("A"), dataset.section("B")
+    assert dataset.first_row("B") == 40
+    for batch in batches.epoch(0):
+        n = len(batch.patches)
+        assert batch.patches.dtype == torch.uint8
+        assert batch.where[:, 0].tolist() == list(range(n))  # a cell in each patch
+        for k, row in enumerate(batch.row_index.tolist()):
+            arrays, i = (a, row) if row < 40 else (b, row - 40)
+            assert int(batch.section_index[k]) == (row >= 40)
+            patch = int(batch.where[batch.row_of_nucleus == k][0, 0])
+            np.testing.assert_array_equal(batch.patches[patch].numpy(), arrays.patches[i])
+            np.testing.assert_array_equal(batch.where[patch, 1:].numpy(), arrays.nuclei_yx[i])
+            counts = arrays.counts(i, i + 1).toarray()[0]
+            assert batch.counts[k].tolist() == [counts[3], counts[0]]
+            assert batch.total[k] == arrays.counts_total[i] == counts.sum()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_every_nucleus_once(dataset, workers, drop_last):
+    batches = Batches(
+        dataset, GENES, 8, seed=3, workers=workers, drop_last=drop_last, pool_shards=2
+    )
+    seen = list(batches.epoch(0))
+    assert len(seen) == len(batches) == (7 if drop_last else 8)
+    found = rows(seen)
+    assert len(found) == len(set(found)) == (56 if drop_last else 61)
+    if drop_last:
+        assert {len(batch.patches) for batch in seen} == {8}
+    else:
+        assert sorted(found) == list(range(61))
+        assert {len(batch.patches) for batch in seen} == {7, 8}
+
+
+def test_the_same_whatever_the_workers(dataset):
+    epochs = [
+        list(Batches(dataset, GENES, 9, seed=1, workers=workers, pool_shards=3).epoch(2))
+        for workers in (0, 1, 4)
+    ]
+    for other in epochs[1:]:
+        assert all(same(x, y) for x, y in zip(epochs[0], other, strict=True))
+
+
+def test_ranks_share_the_patches(dataset):
+    ranks = [Batches(dataset, GENES, 6, seed=1, rank=r, world=3, pool_shards=2) for r in range(3)]
+    assert len({len(batches) for batches in ranks}) == 1
+    found = [rows(batches.epoch(0)) for batches in ranks]
+    assert sorted(row for rank in found for row in rank) == list(range(61))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("step", [1, 4, 8])
+def test_resumed_in_mid_epoch(dataset, workers, step):
+    make = lambda: Batches(dataset, GENES, 8, seed=5, workers=workers, pool_shards=2)  # noqa: E731
+    whole = [batch for epoch in (0, 1) for batch in make().epoch(epoch)]
+    first = make()
+    before = list(islice(first.epoch(0), step))
+    state = first.state()
+    assert all(type(value) is int for value in state.values())
+    second = make()
+    second.restore(state)
+    after = list(second.epoch(state["epoch"]))
+    after += list(second.epoch(state["epoch"] + 1))
+    assert all(same(x, y) for x, y in zip(whole, before + after, strict=True))
+
+
+def test_an_epoch_that_is_asked_for_again_begins_anew(dataset):
+    batches = Batches(dataset, GENES, 8, seed=5)
+    next(batches.epoch(0))
+    for epoch in (0, 0, 1, 0):
+        assert len(list(batches.epoch(epoch))) == 8
+
+
+def test_resuming_something_else(dataset):
+    state = Batches(dataset, GENES, 8, seed=5).state()
+    with pytest.raises(BadDataset, match="had seed 5, but now it is 6"):
+        Batches(dataset, GENES, 8, seed=6).restore(state)
+    with pytest.raises(BadDataset, match="had patches 61, but now it is 40"):
+        Batches(dataset.select(sections=["A"]), GENES, 8, seed=5).restore(state)
+
+
+def test_a_selected_section_keeps_its_numbers(dataset):
+    one = Batches(dataset.select(patients=["Q"]), GENES, 50, seed=0, shuffle=False)
+    (batch,) = one.epoch(0)
+    assert batch.row_index.tolist() == list(range(40, 61))
+    assert set(batch.section_index.tolist()) == {0}
+
+
+def test_spots_come_with_all_their_nuclei(write, spots):
+    section = spots(nuclei_um=np.array([[86.0, 61.0], [24.0, 30.0], [26.0, 30.0]]))
+    dataset = write(section, patch_px=48, shard_patches=4)
+    (batch,) = Batches(dataset, GENES, 8, seed=0, shuffle=False).epoch(0)
+    assert batch.row_index.tolist() == [0, 5]  # four spots hold no nucleus
+    assert batch.row_of_nucleus.tolist() == [0, 0, 1]
+    assert batch.where.tolist() == [[0, 23.5, 21.5], [0, 23.5, 25.5], [1, 25.5, 25.5]]
+    assert batch.neighbours is None
+    np.testing.assert_array_equal(batch.patches[1].numpy(), dataset.section("S").patches[5])
+
+
+@pytest.mark.parametrize("kind", ["cells", "spots"])
+def test_regions(write, cells, spots, kind):
+    section = cells(rows=60) if kind == "cells" else spots()
+    dataset = write(section, mode="regions", patch_px=64, halo_px=24, shard_patches=4)
+    arrays = dataset.section(section.name)
+    seen = []
+    for batch in Batches(dataset, GENES, 3, seed=0, pool_shards=2).epoch(0):
+        row = batch.row_index[batch.row_of_nucleus]
+        assert len(set(batch.row_index.tolist())) == len(batch.row_index)
+        counts = arrays.counts().toarray()[batch.row_index.numpy()]
+        np.testing.assert_array_equal(batch.counts.numpy(), counts[:, [3, 0]])
+        for patch in range(len(batch.patches)):
+            inside = batch.where[:, 0] == patch
+            owned = int(row[inside][0])
+            p = int(np.searchsorted(arrays.row_start[:], owned, side="right")) - 1
+            np.testing.assert_array_equal(batch.patches[patch].numpy(), arrays.patches[p])
+            a, b = arrays.nuclei_start[p : p + 2]
+            np.testing.assert_array_equal(batch.where[inside, 1:].numpy(), arrays.nuclei_yx[a:b])
+            np.testing.assert_array_equal(row[inside].numpy(), arrays.nuclei_row[a:b])
+            seen += arrays.nuclei_yx[a:b].tolist()
+    assert len(seen) == dataset.sections[0].nuclei
+
+
+def test_neighbours_and_tokens(write, cells):
+    tokens = np.arange(80).repeat(300).reshape(80, 300)
+    # Row 0 of the source has nine others near, row 1 none.
+    near = np.concatenate([[0, 9, 9], np.full(78, 9)]).astype(np.int64)
+    section = cells(rows=80, tokens=tokens, neighbours=(near, np.arange(9, 0, -1)))
+    other = cells("B", 5, 2, tokens=tokens[:5])
+    dataset = write(other, section)
+    arrays = dataset.section("A")
+    names = arrays.row_id[:].tolist()
+    for batch in Batches(dataset, GENES, 16, seed=0).epoch(0):
+        for k, row in enumerate(batch.row_index.tolist()):
+            if row < 5:
+                continue
+            source = int(names[row - 5].split("-")[1])
+            assert set(batch.tokens[k].tolist()) == {source}
+            told = batch.neighbours[k].tolist()
+            if source == 0:
+                assert [names[i - 5] for i in told] == [f"A-{i}" for i in range(9, 1, -1)]
+            else:
+                assert told == [-1] * 8
+
+
+def test_what_not_all_sections_have_is_left_out(write, cells):
+    tokens = np.zeros((5, 300), np.int64)
+    dataset = write(cells("A", 5, tokens=tokens), cells("B", 5))
+    assert all(batch.tokens is None for batch in Batches(dataset, GENES, 4, seed=0).epoch(0))
+
+
+def test_tokens_without_counts(write, cells):
+    tokens = np.ones((9, 300), np.int64)
+    section = cells("A", 9, genes=(), counts=csr_array((9, 0), dtype=np.float32), tokens=tokens)
+    (batch,) = Batches(write(section), (), 9, seed=0).epoch(0)
+    assert batch.counts.shape == batch.measured.shape == (9, 0)
+    assert batch.total.tolist() == [0] * 9
+    assert batch.tokens.shape == (9, 300)
+
+
+def test_a_gene_that_a_section_did_not_measure_is_no_zero(write, cells):
+    dataset = write(cells("A", 9), cells("B", 9, genes=("CD8A", "ACTB")))
+    (batch,) = Batches(dataset, ("CD8A", "ACTB", "VIM"), 18, seed=0).epoch(0)
+    for k, section in enumerate(batch.section_index.tolist()):
+        assert batch.measured[k].tolist() == [section == 1, True, section == 0]
+        assert not batch.counts[k][~batch.measured[k]].any()
+
+
+def test_stopping_early_stops_the_threads(dataset):
+    def ours() -> int:
+        return sum(thread.name.startswith(THREADS) for thread in threading.enumerate())
+
+    epoch = Batches(dataset, GENES, 4, seed=0, workers=2, pool_shards=2).epoch(0)
+    next(epoch)
+    assert ours() == 3  # two that read and one that puts batches together
+    epoch.close()
+    assert ours() == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("name", ["patches/c/2/0/0/0", "nuclei_start/c/0"])
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+def test_a_damaged_file_is_no_tissue(write, cells, tmp_path, workers, name, damage):
+    dataset = write(cells("A", 24))
+    path = tmp_path / "made.past" / "sections" / "A.zarr" / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        content = bytearray(path.read_bytes())
+        content[10] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(BadDataset, match="Section A"):
+        list(Batches(dataset, GENES, 8, seed=0, workers=workers).epoch(0))
+
+
+@pytest.mark.parametrize(
+    ("genes", "size", "settings", "message"),
+    [
+        (("ACTB", "NOPE"), 8, {}, "has no gene NOPE"),
+        (("ACTB", "VIM", "ACTB"), 8, {}, "Gene ACTB is asked for twice"),
+        (GENES, 80, {"drop_last": True}, "take other batches"),
+        (GENES, 8, {"world": 62}, "take other batches"),
+        (GENES, 1, {"world": 2}, "take other batches"),
+    ],
+)
+def test_what_cannot_be_batched(dataset, genes, size, settings, message):
+    with pytest.raises(BadDataset, match=message):
+        Batches(dataset, genes, size, seed=0, **settings)
+
+
+def test_to_another_device(dataset):
+    batch = next(Batches(dataset, GENES, 4, seed=0).epoch(0))
+    moved = batch.to("meta")
+    assert moved.patches.device.type == moved.counts.device.type == "meta"
+    assert moved.tokens is None

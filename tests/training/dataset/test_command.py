@@ -1,0 +1,153 @@
+"""``past-train prepare`` as it is typed."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_past.errors import PastError
+from past_training.dataset.command import add_parser, execute
+from past_training.dataset.read import open_dataset
+
+
+def run(*arguments: object) -> int:
+    root = argparse.ArgumentParser()
+    add_parser(root.add_subparsers(required=True))
+    return execute(root.parse_args(["prepare", *map(str, arguments)]))
+
+
+def write_table(section, path):
+    """An AnnData with positions in µm."""
+    adata = anndata.AnnData(
+        section.counts.toarray(),
+        obs=pd.DataFrame(index=list(section.ids)),
+        var=pd.DataFrame(index=list(section.genes)),
+        obsm={"spatial": section.centers_um},
+    )
+    adata.write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def table(cells, tmp_path):
+    return write_table(cells(), tmp_path / "cells.h5ad")
+
+
+@pytest.fixture
+def arguments(table, picture, tmp_path):
+    return [
+        "anndata", table, "--image", picture, "--mpp", 0.5, "--spatial-unit", "um",
+        "--out", tmp_path / "mine.past",
+    ]  # fmt: skip
+
+
+def test_a_table_and_its_picture(arguments, cells, tmp_path, capsys):
+    assert run(*arguments, "--patient", "P1", "--name", "N1", "--option", "tissue=breast") == 0
+    dataset = open_dataset(tmp_path / "mine.past")
+    (record,) = dataset.sections
+    assert (record.name, record.patient, record.tissue, record.rows) == ("N1", "P1", "breast", 40)
+    assert dataset.patch_px == 96  # 48 µm
+    order = [cells().ids.index(name) for name in dataset.section("N1").row_id[:]]
+    np.testing.assert_allclose(dataset.section("N1").row_um[:], cells().centers_um[order])
+    captured = capsys.readouterr()
+    size = sum(
+        p.stat().st_size for p in (tmp_path / "mine.past/sections").rglob("*") if p.is_file()
+    )
+    assert f"rows 40, nuclei 40, patches 40, genes 4, bytes {size}" in captured.out
+    assert "N1: 40/40 rows ·" in captured.err
+    assert "rows/s" in captured.err
+    assert run(*arguments, "--patient", "P1", "--name", "N1", "--option", "tissue=breast") == 0
+    assert "N1: 40/40 rows (made before)" in capsys.readouterr().err
+
+
+def test_regions(arguments, tmp_path):
+    assert run(*arguments, "--mode", "regions", "--patch-px", 128, "--halo-px", 16) == 0
+    dataset = open_dataset(tmp_path / "mine.past")
+    assert (dataset.info.mode, dataset.patch_px, dataset.info.core_px) == ("regions", 128, 96)
+
+
+@pytest.mark.parametrize(
+    ("spot_um", "mode", "mpp", "patch_px", "halo_px"),
+    [
+        (None, "crops", 0.5, 96, 0),
+        (None, "crops", 0.25, 192, 0),
+        (None, "crops", 0.2125, 224, 0),
+        (100.0, "crops", 0.5, 224, 0),
+        (150.0, "crops", 0.5, 304, 0),
+        (None, "regions", 0.5, 512, 64),
+        (100.0, "regions", 0.5, 512, 112),
+    ],
+)
+def test_default_sizes(cells, arguments, spot_um, mode, mpp, patch_px, halo_px):
+    from past_training.dataset.command import _config
+
+    root = argparse.ArgumentParser()
+    add_parser(root.add_subparsers(required=True))
+    given = [*arguments, "--mode", mode, "--dataset-mpp", mpp]
+    options = root.parse_args(["prepare", *map(str, given)])
+    config = _config(options, cells(spot_diameter_um=spot_um))
+    assert (config.patch_px, config.halo_px) == (patch_px, halo_px)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--patch-px", 4], "patch_px"),
+        (["--dataset-mpp", 0], "--dataset-mpp is a positive"),
+        (["--halo-px", 8], "halo_px belongs to regions"),
+        (["--option", "tissue"], "KEY=VALUE"),
+        (["--option", "colour=red"], "no option 'colour'"),
+        (["--alignment", "a.csv"], "no option 'alignment'"),
+        (["--image", "missing.png"], "missing.png"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, extra, message):
+    with pytest.raises(PastError, match=message) as told:
+        run(*arguments, *extra)
+    assert "\n" not in str(told.value)
+
+
+def test_one_name_for_two_sources(table, picture, tmp_path):
+    with pytest.raises(PastError, match="2 sources"):
+        run("anndata", table, table, "--image", picture, "--spatial-unit", "um", "--mpp", 0.5,
+            "--name", "N", "--out", tmp_path / "mine.past")  # fmt: skip
+
+
+SLOWLY = """
+import argparse, sys
+from past_training.dataset.command import add_parser, execute
+root = argparse.ArgumentParser()
+add_parser(root.add_subparsers(required=True))
+sys.exit(execute(root.parse_args(sys.argv[1:])))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no Ctrl-C to one child")
+def test_ctrl_c_keeps_what_is_whole(arguments, cells, tmp_path):
+    write_table(cells(rows=100), tmp_path / "cells.h5ad")
+    command = [*map(str, arguments), "--shard-patches", "1"]
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, "prepare", *command], stderr=subprocess.PIPE, text=True
+    )
+    journal = tmp_path / "mine.past" / "sections" / "cells.partial" / "journal"
+    limit_s = time.monotonic() + 30
+    while len(list(journal.glob("*.safetensors"))) < 3:
+        assert time.monotonic() < limit_s
+        assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "Traceback" not in told
+    assert "the same command goes on" in told
+    kept = len(list(journal.glob("*.safetensors")))
+    assert 3 <= kept < 100
+    assert run(*command) == 0
+    open_dataset(tmp_path / "mine.past").verify()

@@ -1,0 +1,1 @@
+"""Paired datasets: made from measured sections on disk, read as batches."""

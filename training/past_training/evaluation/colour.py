@@ -1,0 +1,83 @@
+"""Statistics of colour: what a glance from afar tells, and the baseline to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_past.cells import estimate_stains, hematoxylin_od
+from napari_past.cells.stains import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN, optical_density
+from napari_past.types import Rgb, StainProfile
+from past_training.evaluation.rows import SectionRows
+
+STATISTICS = 40
+WINDOW_UM = 224 * 0.69
+"""Side of the square around each row: 224 px at 0.69 µm/px, as published figures were measured."""
+STRIDE = 2
+_LEVELS = (1, 5, 10, 25, 50, 75, 90, 99)
+
+
+def colour_statistics(
+    crops: Rgb,
+    side_px: int,
+    background: tuple[float, float, float],
+    profile: StainProfile | None = None,
+) -> npt.NDArray[np.float32]:
+    """40 statistics of colour and haematoxylin of each crop, float32 (s, 40).
+
+    Mean, deviation and percentiles 1, 5, 10, 25, 50, 75, 90, 99 of the optical density in red,
+    green and blue and of the haematoxylin amount, in every second pixel of the centre `side_px`.
+
+    Parameters
+    ----------
+    crops
+        uint8 (s, S, S, 3).
+    background
+        Colour of clear glass, 0–255.
+    profile
+        Stain vectors of the section; None estimates them from these crops.
+    """
+    margin = (crops.shape[1] - side_px) // 2
+    crops = crops[:, margin : margin + side_px : STRIDE, margin : margin + side_px : STRIDE]
+    profile = profile or estimate_stains(crops, background)
+    rows = []
+    for crop in crops:
+        od = optical_density(crop, background).reshape(-1, 3)
+        channels = np.column_stack([od, hematoxylin_od(crop, profile).reshape(-1)])
+        levels = np.percentile(channels, _LEVELS, axis=0)
+        rows.append(np.concatenate([channels.mean(0), channels.std(0), levels.ravel()]))
+    return np.asarray(rows, np.float32).reshape(-1, STATISTICS)
+
+
+def fixed_stains(background: tuple[float, float, float]) -> StainProfile:
+    """Ruifrok's stain vectors on a slide's background."""
+    hematoxylin, eosin = (
+        np.array(v) / np.linalg.norm(v) for v in (RUIFROK_HEMATOXYLIN, RUIFROK_EOSIN)
+    )
+    return StainProfile(tuple(hematoxylin.tolist()), tuple(eosin.tolist()), background, 1.0)
+
+
+class ColourStatistics:
+    """`colour_statistics` of the square of H&E around each row.
+
+    With Ruifrok's stain vectors, so that an amount of haematoxylin means the same on every section:
+    on sections left out this predicts better than vectors estimated on each section (mean r 0.31
+    against 0.28 on sections C2 to C5 of her2st), and a baseline is to be as strong as it can be.
+    """
+
+    name = "40 colour statistics"
+
+    def __init__(self, window_um: float = WINDOW_UM) -> None:
+        self.window_um = window_um
+
+    def embed(self, rows: SectionRows) -> npt.NDArray[np.float32]:
+        """Statistics (k, 40) of the rows."""
+        side_px = min(int(self.window_um / rows.mpp), rows.patch_px)
+        red, green, blue = rows.record.background
+        background = (float(red), float(green), float(blue))
+        stains = fixed_stains(background)
+        parts = [
+            colour_statistics(window[None], side_px, background, stains)
+            for window in rows.windows(side_px)
+        ]
+        return np.concatenate(parts)

@@ -1,0 +1,154 @@
+"""The rule of the table: all predictors are fitted on the same training rows and read the same rows
+that are held out; genes are chosen on the training rows.
+
+For each fold
+1. genes are chosen on its training rows (`genes`),
+2. every predictor is fitted on them, and shown nothing else (`TrainingSet`),
+3. every predictor predicts the same rows of the held-out sections,
+4. the genes that all of them have are compared.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+
+from napari_past import __version__
+from napari_past.errors import PastError
+from past_training.dataset.read import PairedDataset
+from past_training.dataset.splits import Fold
+from past_training.evaluation.defaults import ROWS_LIMIT
+from past_training.evaluation.gene_choice import AskedGenes, GeneChoice, chosen_genes
+from past_training.evaluation.predictors import Fitted, Predictor
+from past_training.evaluation.result import By, DatasetFacts, Evaluation, FoldResult
+from past_training.evaluation.rows import SectionRows, TrainingSet, section_rows
+from past_training.evaluation.scoring import Standings, scored_section
+
+SHUFFLES = 200
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "timm")
+
+
+def evaluate(
+    dataset: PairedDataset,
+    predictors: Sequence[Predictor],
+    splits: Iterable[Fold],
+    genes: AskedGenes = None,
+    *,
+    rows_limit: int = ROWS_LIMIT,
+    shuffles: int = SHUFFLES,
+    on_step: Callable[[str], None] = lambda text: None,
+) -> Evaluation:
+    """Fit and measure all predictors on all folds.
+
+    Parameters
+    ----------
+    predictors
+        The first is the one that it is about; baselines follow.
+    splits
+        As `past_training.dataset.splits.leave_out` gives them.
+    genes
+        Beside the 1000 best expressed of the training rows (250 most variable of which the table
+        is about): symbols to report, ``"all"``, or None.
+    rows_limit
+        Most rows of a section that are looked at.
+    shuffles
+        Of the permutation null.
+    on_step
+        Told what is being done.
+
+    Raises
+    ------
+    UnknownGene
+        A gene that was asked for is not in the dataset.
+    PastError
+        A predictor cannot read the dataset, or no gene is common to all predictors.
+    """
+    names = [p.name for p in predictors]
+    if len(set(names)) != len(names) or not names:
+        raise PastError(f"Predictors need different names, but got {', '.join(names) or 'none'}.")
+    folds = list(splits)
+    for fold in folds:
+        _check_apart(fold)
+    shared = any(set(fold.train.patients) & set(fold.held.patients) for fold in folds)
+    by: By = "section" if shared else "patient"
+    kept: dict[str, SectionRows] = {}
+
+    def rows_of(part: PairedDataset) -> tuple[SectionRows, ...]:
+        for record in part.sections:
+            if record.name not in kept:
+                kept[record.name] = section_rows(part, record.name, rows_limit)
+        return tuple(kept[record.name] for record in part.sections)
+
+    results = []
+    for number, fold in enumerate(folds, 1):
+        on_step(f"fold {number}/{len(folds)}: {fold.name} held out")
+        train = TrainingSet(fold.train, rows_of(fold.train))
+        chosen = chosen_genes(train, genes)
+        fitted = []
+        for predictor in predictors:
+            on_step(f"  {predictor.name}")
+            fitted.append((predictor.name, predictor.fit(train, chosen.genes)))
+        compared = _compared(chosen, [one for _, one in fitted])
+        standings = Standings(dataset.info.sections, by)
+        held = tuple(
+            scored_section(rows, train, compared, fitted, standings, shuffles)
+            for rows in rows_of(fold.held)
+        )
+        results.append(
+            FoldResult(
+                fold.name,
+                tuple(record.name for record in fold.train.sections),
+                sum(len(part) for part in train.rows),
+                compared.genes,
+                chosen.lacking(compared),
+                compared.subsets,
+                held,
+            )
+        )
+    return Evaluation(_facts(dataset), None, by, tuple(names), tuple(results), versions=_versions())
+
+
+def _compared(chosen: GeneChoice, fitted: Sequence[Fitted]) -> GeneChoice:
+    compared = chosen.within(set.intersection(*(set(one.genes) for one in fitted)))
+    if not len(compared.variable):
+        raise PastError(
+            f"Of the {len(chosen.variable)} most variable genes of the training rows none is "
+            f"predicted by every predictor; compare models of this dataset's genes."
+        )
+    return compared
+
+
+def _check_apart(fold: Fold) -> None:
+    both = {r.name for r in fold.train.sections} & {r.name for r in fold.held.sections}
+    if both:
+        raise PastError(
+            f"Section {min(both)} is trained on and held out at once in the fold {fold.name!r}; "
+            f"split by patient or by section."
+        )
+
+
+def _facts(dataset: PairedDataset) -> DatasetFacts:
+    records = dataset.sections
+    diameters = {r.spot_diameter_um for r in records}
+    kinds = [
+        "single cells" if d is None else f"{d:g} µm spots"
+        for d in sorted(diameters, key=lambda d: d or 0)
+    ]
+    return DatasetFacts(
+        dataset.name,
+        ", ".join(dict.fromkeys(r.technology for r in records)),
+        ", ".join(dict.fromkeys(f"{r.species} {r.tissue}".strip() for r in records)),
+        " and ".join(kinds),
+        dataset.mpp,
+        len(records),
+        len(dataset.patients),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "napari-past": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }

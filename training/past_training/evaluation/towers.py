@@ -1,0 +1,155 @@
+"""Embeddings of rows by image towers: a model file's, a random one, a foundation model's."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_past.errors import PastError
+from napari_past.model import Card, Model
+from napari_past.types import PixelGrid, Rgb
+from past_training.evaluation.rows import SectionRows
+
+if TYPE_CHECKING:
+    import torch
+
+RANDOM_SEED = 20240229
+FOUNDATION_PX = 224
+"""What nearly all published towers read; smaller patches are enlarged."""
+_CROPS_AT_ONCE = 32
+
+
+class ModelTower:
+    """The tower of a model: each nucleus embedded as the plugin would, mean over a row's nuclei."""
+
+    def __init__(self, model: Model, name: str) -> None:
+        self.model = model
+        self.name = name
+        self._kept: dict[SectionRows, npt.NDArray[np.float16]] = {}
+
+    def embed_nuclei(self, rows: SectionRows) -> npt.NDArray[np.float16]:
+        """Embeddings of ``rows.nuclei``, float16 (n, d), in that order; computed once.
+
+        Raises
+        ------
+        PastError
+            The dataset's patches have another µm/px than the model reads, or are too small for it.
+        """
+        if rows not in self._kept:
+            self._check(rows)
+            nuclei, grid = rows.nuclei, PixelGrid(0.0, 0.0, self.model.card.encoder.mpp)
+            vectors = np.empty((len(nuclei.row), self.model.embed_dim), np.float16)
+            for number, pixels in rows.patches():
+                first, stop = np.searchsorted(nuclei.patch, [number, number + 1])
+                if self.model.card.encoder.mode == "crop":
+                    # A centre that was rounded to single precision may ask for one pixel more.
+                    pixels = np.pad(pixels, ((0, 1), (0, 1), (0, 0)), mode="edge")
+                centers_um = grid.to_um(nuclei.yx_px[first:stop])
+                vectors[first:stop] = self.model.encode_tile(pixels, grid, centers_um)
+            self._kept[rows] = vectors
+        return self._kept[rows]
+
+    def embed(self, rows: SectionRows) -> npt.NDArray[np.float32]:
+        """Mean embedding (k, d) of each row's nuclei."""
+        return rows.nuclei.row_means(self.embed_nuclei(rows), len(rows))
+
+    def _check(self, rows: SectionRows) -> None:
+        encoder = self.model.card.encoder
+        if abs(rows.mpp / encoder.mpp - 1) > 1e-6:
+            raise PastError(
+                f"{self.model.name} reads {encoder.mpp:g} µm/px but the dataset was prepared at "
+                f"{rows.mpp:g}; prepare it again with --mpp {encoder.mpp:g}."
+            )
+        yx_px = rows.nuclei.yx_px
+        # A crop's centre lies half a pixel beside the patch's, at most.
+        room_px = float(min((yx_px + 0.5).min(), (rows.patch_px - 0.5 - yx_px).min())) + 1
+        missing_px = math.ceil(encoder.halo_px - room_px)
+        if missing_px > 0:
+            raise PastError(
+                f"{self.model.name} looks {encoder.halo_px} px around a nucleus but a nucleus of "
+                f"section {rows.record.name} lies {max(room_px - 1, 0):.0f} px from its patch's "
+                f"border; prepare the dataset with --patch-px {rows.patch_px + 2 * missing_px} or "
+                f"more."
+            )
+
+
+def random_model(card: Card, seed: int = RANDOM_SEED, device: str = "auto") -> Model:
+    """A model with the tower that a card asks for, its weights as they are before training.
+
+    Its read-out is zero: only its embeddings mean anything.
+    """
+    import torch
+
+    from napari_past.model.tower import DenseTower
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        tower = DenseTower(card.encoder.tower)
+    d, g = card.encoder.tower.embed_dim, len(card.genes)
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        f"tower.{key}": value.numpy() for key, value in tower.state_dict().items()
+    }
+    tensors |= {
+        "readout.weight": np.zeros((g, d), np.float32),
+        "readout.bias": np.zeros(g, np.float32),
+        "statistics.mean": np.zeros(d, np.float32),
+        "statistics.whitening": np.zeros((d, 1), np.float32),
+    }
+    return Model(card, tensors, sha256="", path="", device=device)
+
+
+class FoundationTower:
+    """A frozen timm or hub tower with its published weights; one square of H&E for each row.
+
+    Parameters
+    ----------
+    name
+        As `past_training.engine.towers.image_tower` takes it.
+
+    Raises
+    ------
+    TowerUnavailable
+        The name is not known, or the weights cannot be had.
+    """
+
+    def __init__(self, name: str, device: str = "auto") -> None:
+        import torch
+
+        from past_training.engine.towers import image_tower
+
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.name = f"frozen {name}"
+        self._device = device
+        tower = image_tower(name, FOUNDATION_PX, pretrained=True, pooled=True)
+        self._tower: torch.nn.Module = tower.to(device).eval()
+
+    def embed(self, rows: SectionRows) -> npt.NDArray[np.float32]:
+        """Features (k, D) of the square of 224 px around each row, at the dataset's µm/px."""
+        parts: list[npt.NDArray[np.float32]] = []
+        batch: list[Rgb] = []
+        for window in rows.windows(FOUNDATION_PX):
+            batch.append(window)
+            if len(batch) == _CROPS_AT_ONCE:
+                parts.append(self._encoded(np.stack(batch)))
+                batch = []
+        if batch:
+            parts.append(self._encoded(np.stack(batch)))
+        return np.concatenate(parts)
+
+    def _encoded(self, crops: Rgb) -> npt.NDArray[np.float32]:
+        import torch
+        from torch.nn.functional import interpolate
+
+        with torch.inference_mode():
+            x = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
+            side = (FOUNDATION_PX, FOUNDATION_PX)
+            if x.shape[-1] != FOUNDATION_PX:
+                x = interpolate(x, side, mode="bicubic", antialias=True).clamp(0, 255)
+            middle = torch.full((len(crops), 2), (FOUNDATION_PX - 1) / 2)
+            where = torch.column_stack([torch.arange(len(crops)), middle]).to(self._device)
+            features: torch.Tensor = self._tower(x, where)
+        return np.asarray(features.float().cpu().numpy())

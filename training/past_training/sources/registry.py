@@ -1,0 +1,106 @@
+"""All sources by name, for the command line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_origin
+
+import pydantic
+
+from past_training.sources.anndata_slide import read_anndata
+from past_training.sources.errors import BadSource
+from past_training.sources.hest import read_hest
+from past_training.sources.past_layout import read_past_layout
+from past_training.sources.section import MeasuredSection
+from past_training.sources.st import read_st_folder
+from past_training.sources.stimage import read_stimage
+from past_training.sources.visium import read_visium
+from past_training.sources.xenium import read_xenium
+
+Reader = Callable[..., MeasuredSection | Iterator[MeasuredSection]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of source."""
+
+    summary: str
+    """What its path is."""
+    read: Reader
+    """Takes the path first; its other parameters are the options."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of what can be said beside the path."""
+        return tuple(inspect.signature(self.read).parameters)[1:]
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those of `options` that must be said."""
+        parameters = list(inspect.signature(self.read).parameters.values())[1:]
+        return tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
+
+
+SOURCES: Mapping[str, Source] = {
+    "xenium": Source("a Xenium output folder", read_xenium),
+    "visium": Source("the output of Space Ranger, Visium or Visium HD", read_visium),
+    "st": Source("a folder of Spatial Transcriptomics sections", read_st_folder),
+    "anndata": Source("an .h5ad file, with image=", read_anndata),
+    "past": Source("data laid out for the published PAST code", read_past_layout),
+    "hest": Source("a HEST-1k folder", read_hest),
+    "stimage": Source("a STimage-1K4M folder", read_stimage),
+}
+
+
+def read_sections(
+    kind: str, path: str | Path, options: Mapping[str, object] | None = None
+) -> Iterator[MeasuredSection]:
+    """The sections of a source.
+
+    Parameters
+    ----------
+    kind
+        A name of `SOURCES`.
+    path
+        What its summary says.
+    options
+        The reader's parameters by name; texts are converted, lists may be "A,B".
+
+    Raises
+    ------
+    BadSource
+        No such kind or option, or a value that is none; known at once.
+    PastError
+        What the reader finds; of a folder of several sections, when its turn comes.
+    """
+    source = SOURCES.get(kind)
+    if source is None:
+        raise BadSource(f"There is no source {kind!r}; choose one of {', '.join(SOURCES)}.")
+    given = {key: _listed(source, key, value) for key, value in (options or {}).items()}
+    unknown = [key for key in given if key not in source.options]
+    if unknown:
+        raise BadSource(
+            f"Source {kind} has no option {unknown[0]!r}; it has {', '.join(source.options)}."
+        )
+    missing = [key for key in source.required if key not in given]
+    if missing:
+        raise BadSource(f"Source {kind} needs {' and '.join(missing)}; give it as an option.")
+    try:
+        found = pydantic.validate_call(source.read)(path, **given)
+    except pydantic.ValidationError as exc:
+        first = exc.errors()[0]
+        raise BadSource(f"Source {kind}: {first['loc'][0]}: {first['msg']}.") from exc
+    return iter((found,)) if isinstance(found, MeasuredSection) else found
+
+
+def _listed(source: Source, key: str, value: object) -> Any:
+    """A text for a parameter that takes several becomes a tuple."""
+    parameter = inspect.signature(source.read, eval_str=True).parameters.get(key)
+    if parameter is None or get_origin(parameter.annotation) is not Sequence:
+        return value
+    if not isinstance(value, str):
+        return value
+    return tuple(v.strip() for v in value.split(",") if v.strip())
