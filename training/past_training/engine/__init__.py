@@ -1,0 +1,1 @@
+"""The training engine: one visible loop, and what stands around it."""

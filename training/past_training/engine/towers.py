@@ -1,0 +1,205 @@
+"""Image towers: anything that timm can build, sampled at nuclei or pooled over the patch.
+
+Shapes: B patches, C = 3 channels, H x W pixels, N nuclei, T tokens, E numbers of an embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from napari_past.errors import PastError
+from napari_past.model.card import TowerCard
+from napari_past.model.tower import DenseTower
+from past_training.engine.hub import TowerSource, TowerUnavailable, explained, tower_source
+
+STAIN_MEAN, STAIN_STD = (0.70, 0.55, 0.70), (0.20, 0.20, 0.20)
+"""Of H&E at 0–1: what towers without trained weights read."""
+_DENSE_STRIDE = 16
+# What vision transformers need to read another size than they were made for, tried in this order.
+_SIZES: tuple[dict[str, Any], ...] = (
+    {},
+    {"dynamic_img_size": True},
+    {"dynamic_img_size": True, "dynamic_img_pad": True},
+)
+
+
+class ImageTower(nn.Module):
+    """Embeddings of nuclei from 0–255 pixels."""
+
+    mean_C11: Tensor
+    std_C11: Tensor
+
+    def __init__(self, body: DenseTower | PooledTower, embed_dim: int, config: Any) -> None:
+        super().__init__()
+        self.body = body
+        self.embed_dim = embed_dim
+        trained = config is not None
+        mean = tuple(config["mean"]) if trained else STAIN_MEAN
+        std = tuple(config["std"]) if trained else STAIN_STD
+        self.register_buffer("mean_C11", torch.tensor(mean).view(3, 1, 1) * 255)
+        self.register_buffer("std_C11", torch.tensor(std).view(3, 1, 1) * 255)
+
+    def forward(self, image_BCHW: Tensor, where_N3: Tensor) -> Tensor:
+        """Embeddings (N, E) of nuclei at `where_N3` = (patch, y px, x px)."""
+        standard_BCHW = (image_BCHW - self.mean_C11) / self.std_C11
+        result: Tensor = self.body(standard_BCHW, where_N3)
+        return result
+
+    def checkpoint_gradients(self) -> None:
+        """Compute activations again in the backward pass instead of keeping them.
+
+        Raises
+        ------
+        PastError
+            The tower cannot.
+        """
+        backbone: Any = self.body.backbone
+        backbone = getattr(backbone, "model", backbone)
+        try:
+            backbone.set_grad_checkpointing(True)
+        except (AttributeError, AssertionError) as exc:
+            raise PastError(
+                "This tower cannot recompute its activations; leave gradient checkpointing out, or "
+                "take a smaller batch."
+            ) from exc
+
+
+class PooledTower(nn.Module):
+    """One vector for a whole patch, as PAST has it; every nucleus of the patch shares it."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, image_BCHW: Tensor, where_N3: Tensor) -> Tensor:
+        """Embeddings (N, E)."""
+        pooled: Tensor = self.backbone(image_BCHW)
+        if pooled.ndim == 3:
+            # Towers that give their tokens (Virchow): the class token beside the patches' mean.
+            prefix = int(getattr(self.backbone, "num_prefix_tokens", 1))
+            pooled = torch.cat([pooled[:, 0], pooled[:, prefix:].mean(1)], dim=1)
+        return pooled[where_N3[:, 0].long()]
+
+
+def image_tower(
+    name: str, patch_px: int, *, pretrained: bool, pooled: bool = False, embed_dim: int = 256
+) -> ImageTower:
+    """A tower by its name at timm or on a hub.
+
+    Parameters
+    ----------
+    name
+        A name of timm (``mobilenetv4_conv_small``), ``hf-hub:OWNER/NAME``, or a short name of
+        `HUB_TOWERS` (``uni2-h``).
+    patch_px
+        Side of the patches that it will read.
+    pretrained
+        Whether to load trained weights.
+    pooled
+        One vector for a patch instead of features sampled at the nuclei.
+    embed_dim
+        Size of a sampled embedding; a pooled one has the tower's own.
+
+    Raises
+    ------
+    TowerUnavailable
+        The name is not known, the hub cannot be reached or asks for a licence, or the tower cannot
+        read patches of this size.
+    """
+    source = tower_source(name)
+    probe = torch.zeros(1, 3, patch_px, patch_px)
+    try:
+        if pooled:
+            return _pooled(name, source, probe, pretrained)
+        return _sampled(name, source, probe, pretrained, embed_dim)
+    except PastError:
+        raise
+    # timm, the hub's client and its HTTP library each have errors of their own.
+    except Exception as exc:
+        told = explained(exc, name)
+        if told is None:
+            raise
+        raise told from exc
+
+
+def _pooled(name: str, source: TowerSource, probe: Tensor, pretrained: bool) -> ImageTower:
+    reasons = []
+    for size in _SIZES:
+        options = {**source.options, **size, "num_classes": 0}
+        try:
+            tower = PooledTower(timm.create_model(source.timm_name, **options))
+            embed_dim = _checked(tower, probe)
+        except (TypeError, AssertionError, ValueError) as exc:
+            reasons.append(str(exc))
+            continue
+        if not pretrained:
+            return _only_reached(ImageTower(tower, embed_dim, None), probe)
+        backbone = timm.create_model(source.timm_name, pretrained=True, **options)
+        trained = ImageTower(PooledTower(backbone), embed_dim, backbone.pretrained_cfg)
+        return _only_reached(trained, probe)
+    raise _wrong_size(name, probe, reasons)
+
+
+def _sampled(
+    name: str, source: TowerSource, probe: Tensor, pretrained: bool, embed_dim: int
+) -> ImageTower:
+    whole = timm.create_model(source.timm_name, features_only=True, **source.options)
+    strides = list(cast(Any, whole.feature_info).reduction())
+    stages = [i for i, stride in enumerate(strides) if stride <= _DENSE_STRIDE][-2:]
+    if not stages:
+        raise TowerUnavailable(
+            f"{name} has no features at a stride of {_DENSE_STRIDE} px or less to sample at "
+            f"nuclei; take another tower, or pool it over crops."
+        )
+    card = TowerCard(backbone=source.timm_name, stages=tuple(stages), embed_dim=embed_dim)
+    tower = DenseTower(card)
+    reasons = []
+    for size in _SIZES:
+        options = {**source.options, **size, "features_only": True, "out_indices": card.stages}
+        try:
+            tower.backbone = timm.create_model(source.timm_name, **options)
+            _checked(tower, probe)
+        except (TypeError, AssertionError, ValueError) as exc:
+            reasons.append(str(exc))
+            continue
+        if not pretrained:
+            return _only_reached(ImageTower(tower, embed_dim, None), probe)
+        tower.backbone = timm.create_model(source.timm_name, pretrained=True, **options)
+        trained = ImageTower(tower, embed_dim, cast(Any, tower.backbone).pretrained_cfg)
+        return _only_reached(trained, probe)
+    raise _wrong_size(name, probe, reasons)
+
+
+def _checked(tower: nn.Module, probe: Tensor) -> int:
+    """Length of an embedding, found by making one."""
+    tower.eval()
+    with torch.inference_mode():
+        embedding_1E = tower(probe, torch.zeros(1, 3))
+    tower.train()
+    return int(embedding_1E.shape[1])
+
+
+def _only_reached(tower: ImageTower, probe: Tensor) -> ImageTower:
+    """The tower, its weights behind the last feature that is read frozen.
+
+    DDP would wait for their gradients, which never come.
+    """
+    tower.eval()
+    tower(probe, torch.zeros(1, 3)).sum().backward()
+    for parameter in tower.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    tower.train()
+    return tower
+
+
+def _wrong_size(name: str, probe: Tensor, reasons: list[str]) -> TowerUnavailable:
+    side = probe.shape[-1]
+    return TowerUnavailable(
+        f"{name} cannot read patches of {side} x {side} px ({reasons[0]}); prepare the data with "
+        f"another patch size, or take another tower."
+    )
