@@ -41,6 +41,8 @@ def check_writable(path: str | Path) -> None:
     folder = target.parent
     if target.is_dir():
         raise CannotWrite(f"{target} is a folder; give the name of a file.")
+    if folder.exists() and not folder.is_dir():
+        raise CannotWrite(f"{folder} is a file, so {target.name} cannot lie in it; give a folder.")
     if not folder.is_dir():
         raise CannotWrite(f"The folder {folder} of {target.name} does not exist; create it first.")
     if target.exists() and not os.access(target, os.W_OK):

@@ -53,7 +53,7 @@ def test_unknown_gene(started, phantom, tmp_path):
         (["run", "SLIDE", "SLIDE", "--out", "TMP/x.csv"], "give a folder"),
         (["run", "SLIDE", "SLIDE", "--out", "TMP/x"], "one by one"),
         (["run", "SLIDE", "--out", "TMP/missing/x.h5ad"], "does not exist"),
-        (["run", "SLIDE", "--out", "SLIDE/x.h5ad"], "does not exist"),
+        (["run", "SLIDE", "--out", "SLIDE/x.h5ad"], "is a file"),
         (["run", "SLIDE", "--out", "SLIDE/folder"], "cannot be created"),
         (["run", "SLIDE", "--out", "OUT", "--genes", ","], "no gene is named"),
         (["run", "SLIDE", "--out", "OUT", "--model", "past-huge"], "past-mini"),

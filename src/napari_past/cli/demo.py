@@ -182,6 +182,10 @@ def _score_text(cells: Cells, table: ScoreTable) -> list[str]:
     labels = [cells.model.reliability(symbol).label for symbol in resolved.symbols]
     lines = ["", f"{resolved.label} · {cells.model.name}", *score_lines(table)]
     lines.append(f"reliability: {'; '.join(labels)}")
+    model = cells.model
+    unlike = model.slide_unlike_sentence(model.slide_unlike_training(cells.embeddings))
+    if unlike:
+        lines.append(unlike)
     flagged = int((cells.unlike_training > 1).sum())
     if flagged:
         lines.append(unlike_sentence(flagged, len(cells)))

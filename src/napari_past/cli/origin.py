@@ -33,6 +33,9 @@ class Origin:
     unlike_training: npt.NDArray[np.bool_] | None = None
     """(n,), cells that look unlike those of the training."""
 
+    slide_unlike_training: str = ""
+    """What to tell of a slide that looks unlike the training as a whole; else empty."""
+
     @property
     def predicted(self) -> bool:
         return bool(self.model)
@@ -94,5 +97,6 @@ def _origin(told: Mapping[str, object], var: pd.DataFrame, flags: object) -> Ori
         unit=str(model.get("expression_unit", "")),
         analysed=str(told.get("analysed", "")),
         evidence={str(g): str(e) for g, e in evidence.items()},
+        slide_unlike_training=str(told.get("slide_unlike_training", "")),
         unlike_training=unlike if unlike is not None and unlike.dtype == bool else None,
     )

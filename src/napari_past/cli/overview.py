@@ -20,7 +20,8 @@ PANEL_PX = 1200
 """Longer side of a panel."""
 MARGIN_PX, TITLE_PX, TEXT_PX, BAR_PX = 24, 44, 20, 260
 INK, PAPER = (30, 30, 30), (255, 255, 255)
-TUMOUR_INK, IGNORED_INK = (0, 90, 181), (220, 50, 32)
+TUMOUR_INK, IGNORED_INK = (200, 0, 0), (110, 110, 110)
+"""As in the viewer and in QuPath."""
 DIMMED = 0.3
 """Brightness that is left of the tissue under coloured cells."""
 

@@ -140,6 +140,8 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     evidence = origin.reliability(marker.resolved.symbols)
     if evidence:
         lines.append(f"reliability: {evidence}")
+    if origin.slide_unlike_training:
+        lines.append(origin.slide_unlike_training)
     flags = origin.unlike_training
     if flags is not None and flags.any():
         lines.append(unlike_sentence(int(np.count_nonzero(flags)), len(flags)))

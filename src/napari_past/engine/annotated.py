@@ -113,6 +113,9 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
         "cutoffs_source": {g: c.source for g, c in cutoffs.items()},
         "unreadable_tiles": [f"{t.column},{t.row}" for t in cells.unreadable],
+        "slide_unlike_training": model.slide_unlike_sentence(
+            model.slide_unlike_training(cells.embeddings)
+        ),
         "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
         "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
     }

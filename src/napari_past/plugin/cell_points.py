@@ -19,11 +19,17 @@ MOST_POINTS = 20_000
 """In view; where there are more, the map is shown. napari draws 30,000 with ease, no more."""
 MOST_OUT_OF_VIEW = 2_000
 """Up to so many are drawn wherever they lie; of more cells only those in view are."""
-SIZE_UM = 6.0
+SIZE_UM, NEAR_SIZE_UM = 6.0, 3.5
+"""Near, a dot lies inside of its nucleus, whose outline is drawn."""
+NEAR_MPP, COARSEST_POINTS_MPP = 0.4, 2.0
+"""µm per pixel of the canvas: up to the first dots are small; beyond the other they would be specks
+of three pixels, of which napari draws little but the rim, so the map is shown."""
 _PER_CELL = ("features", "face_color", "symbol", "size")
 
 
-def point_layer(table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> LayerData:
+def point_layer(
+    table: CellTable, shown: Staining, index: npt.NDArray[np.intp], size_um: float = SIZE_UM
+) -> LayerData:
     """The chosen cells as a points layer in µm, coloured by an RGBA table of our own.
 
     Features are read by napari's status bar when the pointer is on a cell.
@@ -39,7 +45,7 @@ def point_layer(table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) 
         ),
         "face_color": shown.colours(index),
         "symbol": shown.symbols(index),
-        "size": SIZE_UM * shown.sizes(index),
+        "size": size_um * shown.sizes(index),
         "border_width": 0,
         "opacity": 0.9,
         "scale": (1.0, 1.0),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import napari
 import numpy as np
+from napari.layers import Shapes
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
@@ -125,7 +126,9 @@ def _square(x_um: float, y_um: float, side_um: float) -> Rect:
 
 
 def _add_tumour(viewer: napari.Viewer, around: Rect) -> None:
-    """A rounded region in the middle of what will be shown."""
+    """A rounded region in the middle of what will be shown, in place of an earlier demo's."""
+    for earlier in [layer for layer in viewer.layers if isinstance(layer, Shapes)]:
+        viewer.layers.remove(earlier)
     layer = add_regions_layer(viewer)
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     radius = 0.4 * around.width_um * (1 + 0.08 * np.cos(3 * angle))

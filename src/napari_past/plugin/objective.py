@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import napari
+from psygnal import EmitLoopError
 
 from napari_past.plugin.ties import Ties
 
@@ -93,8 +95,10 @@ class Objectives:
 
     def close(self) -> None:
         """Leave the canvas and the keys as they were."""
-        self.switch(False)
         self._ties.cut()
+        # At the end of a program the canvas may be gone before this is.
+        with suppress(EmitLoopError, RuntimeError):
+            self.switch(False)
 
     def _turning_to(self, magnification: float) -> Callable[[napari.Viewer], None]:
         # A function, which has a name, and no `partial`: napari looks at the names of all bound

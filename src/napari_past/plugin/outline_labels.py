@@ -20,7 +20,8 @@ COARSEST_MPP = 1.0
 """Of the canvas; beyond it a nucleus is a few pixels, which its point covers."""
 PLAIN = 5
 """Label of outlines that have no class; those of the classes 0 to 3 are 1 to 4."""
-PLAIN_COLOUR = (0.10, 0.55, 0.55, 1.0)
+PLAIN_COLOUR = (0.13, 0.13, 0.16, 1.0)
+"""Neutral: no colour map has it, so that an outline says nothing of a value."""
 
 
 class OutlineDrawing:

@@ -12,8 +12,12 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari_past.engine import CellTable
 from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.cell_points import (
+    COARSEST_POINTS_MPP,
     MOST_OUT_OF_VIEW,
     MOST_POINTS,
+    NEAR_MPP,
+    NEAR_SIZE_UM,
+    SIZE_UM,
     add_points,
     layer_name,
     point_layer,
@@ -59,6 +63,8 @@ class SlideView:
         self._mapped_as: Staining | None = None
         self._pointed_as: Staining | None = None
         """What the points show."""
+        self._pointed_um = SIZE_UM
+        """Their size."""
         self._drawing: OutlineDrawing | None = None
         self._outlined: tuple[Rect, int, float] | None = None
         self._plain = False
@@ -109,7 +115,8 @@ class SlideView:
         view = view_rect(self._viewer)
         few = len(table) <= min(MOST_OUT_OF_VIEW, MOST_POINTS)
         in_view = np.arange(len(table)) if few else table.in_rect(view)
-        afar = len(in_view) > MOST_POINTS
+        coarse = canvas_mpp(self._viewer) > COARSEST_POINTS_MPP and len(in_view) > 0
+        afar = coarse or len(in_view) > MOST_POINTS
         if afar:
             self._draw_map(table, shown)
         else:
@@ -125,11 +132,12 @@ class SlideView:
 
     def _draw_points(self, table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> None:
         points = self.points if self.points in self._viewer.layers else None
-        drawn = points is not None and self._pointed_as is shown
+        size_um = NEAR_SIZE_UM if canvas_mpp(self._viewer) <= NEAR_MPP else SIZE_UM
+        drawn = points is not None and self._pointed_as is shown and self._pointed_um == size_um
         if drawn and np.array_equal(index, self.drawn):
             return
-        self.drawn, self._pointed_as = index, shown
-        layer_data = point_layer(table, shown, index)
+        self.drawn, self._pointed_as, self._pointed_um = index, shown, size_um
+        layer_data = point_layer(table, shown, index, size_um)
         if points is not None:
             update_points(points, layer_data)
         else:

@@ -30,7 +30,7 @@ class UnscoredBox(QWidget):
         self.paint = QPushButton("Edit mask")
         self.paint.setToolTip("Paint what must not be scored; the eraser takes it back.")
         self.load = QPushButton("Import …")
-        self.count = QCheckBox("score it all the same")
+        self.count = QCheckBox("count masked cells all the same")
         row = QHBoxLayout()
         row.addWidget(self.paint)
         row.addWidget(self.load)

@@ -477,12 +477,18 @@ class VirtualStaining(QWidget):
         if not self.panel.live.isChecked() or area is None or self._session is None:
             return ""
         if _mm2(area) > MOST_VIEW_MM2:
+            if self._stainer.running or not self._unfinished():
+                return ""
             return (
                 f"Live waits: this view covers {_mm2(area):.0f} mm². Zoom in to "
                 f"{MOST_VIEW_MM2:.0f} mm² or less; what is analysed is shown."
             )
         waiting = self._stainer.waiting_in_view
         return f"Live: {waiting} tiles in view to go." if waiting else ""
+
+    def _unfinished(self) -> bool:
+        session = self._session
+        return session is not None and session.analysed_tiles < len(session.whole.tiles)
 
     def _on_failed(self, error: PastError) -> None:
         # Else Live would run into the same at the next move of the view.
