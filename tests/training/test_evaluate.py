@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr
 
-from past_training.evaluate import best_expressed, most_variable, pearson
+from past_training.evaluate import best_expressed, most_variable
+from past_training.evaluation.metrics import pearson
 from past_training.spatial_transcriptomics import log1p_cp10k
 
 GENES = ["A", "B", "C"]

@@ -17,7 +17,9 @@ from napari_past.genes import markers
 from napari_past.io import check_writable
 from napari_past.model import Card, Evidence, write_model_file
 from napari_past.model.tower import DenseTower
-from past_training.evaluate import best_expressed, colour_statistics, most_variable, pearson
+from past_training.evaluate import best_expressed, most_variable
+from past_training.evaluation.colour import colour_statistics
+from past_training.evaluation.metrics import pearson
 from past_training.fit import embed_cells, fit_readout, fit_tower, spot_embeddings
 from past_training.recipe import Recipe
 from past_training.report import RunReport, model_page
@@ -207,8 +209,8 @@ def _fold(recipe: Recipe, sections: Sequence[SectionSpots], held: int, genes: li
     counts = [s.counts for s in training]
     candidates = best_expressed(counts, MAX_TRAINED_GENES)
     side = int(224 * recipe.data.mpp / recipe.encoder.mpp)
-    colours = [colour_statistics(s.spots, side, s.background) for s in training]
-    test_colours = colour_statistics(test.spots, side, test.background)
+    colours = [colour_statistics(s.spots.crops, side, s.background) for s in training]
+    test_colours = colour_statistics(test.spots.crops, side, test.background)
     means: dict[str, float] = {}
     for n in EVALUATED_VARIABLE:
         subset = most_variable(counts, candidates, n)

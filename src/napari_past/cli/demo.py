@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from napari_past.cli.display import has_display, has_qt
 from napari_past.cli.models import evidence_line
 from napari_past.cli.overview import write_overview
-from napari_past.cli.run import compute, unlike_sentence, unreadable
+from napari_past.cli.run import compute, unlike_lines, unreadable
 from napari_past.cli.score import score_lines
 from napari_past.engine import Cells, analysed, h_score, origin_of_scores, predict
 from napari_past.engine.run_tile import forget_slides
@@ -182,13 +182,7 @@ def _score_text(cells: Cells, table: ScoreTable) -> list[str]:
     labels = [cells.model.reliability(symbol).label for symbol in resolved.symbols]
     lines = ["", f"{resolved.label} · {cells.model.name}", *score_lines(table)]
     lines.append(f"reliability: {'; '.join(labels)}")
-    model = cells.model
-    unlike = model.slide_unlike_sentence(model.slide_unlike_training(cells.embeddings))
-    if unlike:
-        lines.append(unlike)
-    flagged = int((cells.unlike_training > 1).sum())
-    if flagged:
-        lines.append(unlike_sentence(flagged, len(cells)))
+    lines += unlike_lines(cells.slide_unlike_training, cells.unlike_training > 1)
     return [*lines, RESEARCH_USE]
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TextIO
 
 from napari_past.engine import Progress
-
-SECONDS_BETWEEN = {True: 0.1, False: 10.0}
-"""Least time between two messages, by whether a terminal shows them."""
+from napari_past.status_line import StatusLine
 
 
 class ProgressLine:
@@ -18,11 +15,9 @@ class ProgressLine:
     def __init__(self, name: str, stream: TextIO | None = None) -> None:
         self.name = name
         self.done = self.total = 0
-        self._stream = sys.stderr if stream is None else stream
-        self._terminal = self._stream.isatty()
-        self._started_s = self._told_s = time.monotonic()
+        self._line = StatusLine(stream)
+        self._started_s = time.monotonic()
         self._kept_tiles = self._new_cells = 0
-        self._width = 0
 
     def __call__(self, progress: Progress) -> None:
         """Tell, unless something was told a moment ago."""
@@ -32,18 +27,13 @@ class ProgressLine:
             self._kept_tiles = progress.done
         else:
             self._new_cells += len(progress.result.cells)
-        now_s = time.monotonic()
         last = self.done == self.total
-        if first or last or now_s - self._told_s >= SECONDS_BETWEEN[self._terminal]:
-            self._told_s = now_s
-            self._tell(self._text(now_s - self._started_s))
+        if first or last or self._line.due():
+            self._line.tell(self._text(time.monotonic() - self._started_s))
 
     def close(self) -> None:
         """End the line that is being rewritten."""
-        if self._width:
-            self._stream.write("\n")
-            self._stream.flush()
-            self._width = 0
+        self._line.close()
 
     def _text(self, elapsed_s: float) -> str:
         text = f"{self.name}: tile {self.done}/{self.total}"
@@ -54,14 +44,6 @@ class ProgressLine:
         rate = self._new_cells / max(elapsed_s, 1e-6)
         text += f" · {self._new_cells} cells · {rate:.0f} cells/s"
         return text if self.done == self.total else f"{text} · {_duration(left_s)} left"
-
-    def _tell(self, text: str) -> None:
-        if self._terminal:
-            self._stream.write(f"\r{text:<{self._width}}")
-            self._width = len(text)
-        else:
-            self._stream.write(f"{text}\n")
-        self._stream.flush()
 
 
 def _duration(seconds: float) -> str:

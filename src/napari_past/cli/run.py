@@ -11,6 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_past.cells import area_within, get_detector
 from napari_past.cli.destination import (
     CELLS_PER_MM2,
@@ -225,21 +228,29 @@ def _summary(
     lines += [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
     if not plan.tiles:
         lines.append("  note   No tissue was found there, so the table has no cells.")
-    unlike = model.slide_unlike_sentence(model.slide_unlike_training(cells.embeddings))
-    if unlike:
-        lines.append(f"  note   {unlike}")
-    flagged = int((cells.unlike_training > 1).sum())
-    if flagged:
-        lines.append(f"  note   {unlike_sentence(flagged, len(cells))}")
+    unlike = unlike_lines(cells.slide_unlike_training, cells.unlike_training > 1)
+    lines += [f"  note   {line}" for line in unlike]
     return [*lines, f"  {RESEARCH_USE}"]
 
 
-def unlike_sentence(flagged: int, cells: int) -> str:
-    """How many cells look unlike those that the model was trained on."""
-    return (
-        f"{flagged} of {cells} cells ({100 * flagged / cells:.0f} %) look unlike the training "
-        "tissue; their values are the least certain."
-    )
+def unlike_lines(slide: str, flags: npt.NDArray[np.bool_]) -> list[str]:
+    """What must be told where a slide, or cells of it, look unlike the training.
+
+    Parameters
+    ----------
+    slide
+        The sentence about the slide as a whole; empty where it is not flagged.
+    flags
+        (n,), the cells that are flagged.
+    """
+    lines = [slide] if slide else []
+    flagged = int(np.count_nonzero(flags))
+    if flagged:
+        lines.append(
+            f"{flagged} of {len(flags)} cells ({100 * flagged / len(flags):.0f} %) look unlike the "
+            "training tissue; their values are the least certain."
+        )
+    return lines
 
 
 def _gene_line(symbols: Sequence[str], model: Model) -> str:

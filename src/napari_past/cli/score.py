@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_past.cli.origin import Origin, read_origin
-from napari_past.cli.run import unlike_sentence
+from napari_past.cli.run import unlike_lines
 from napari_past.engine import chosen_cutoffs
 from napari_past.errors import BadTable, CannotWrite, MissingCutoffs
 from napari_past.io import (
@@ -140,11 +140,10 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     evidence = origin.reliability(marker.resolved.symbols)
     if evidence:
         lines.append(f"reliability: {evidence}")
-    if origin.slide_unlike_training:
-        lines.append(origin.slide_unlike_training)
     flags = origin.unlike_training
-    if flags is not None and flags.any():
-        lines.append(unlike_sentence(int(np.count_nonzero(flags)), len(flags)))
+    lines += unlike_lines(
+        origin.slide_unlike_training, np.zeros(0, bool) if flags is None else flags
+    )
     return [*lines, RESEARCH_USE]
 
 

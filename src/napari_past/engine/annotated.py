@@ -113,9 +113,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
         "cutoffs_source": {g: c.source for g, c in cutoffs.items()},
         "unreadable_tiles": [f"{t.column},{t.row}" for t in cells.unreadable],
-        "slide_unlike_training": model.slide_unlike_sentence(
-            model.slide_unlike_training(cells.embeddings)
-        ),
+        "slide_unlike_training": cells.slide_unlike_training,
         "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
         "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
     }

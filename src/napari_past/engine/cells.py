@@ -105,6 +105,12 @@ class Cells:
         """(n,), distance from the training cells; above 1 the cell looks unlike them."""
         return np.asarray(self.model.unlike_training(self.embeddings), np.float32)
 
+    @cached_property
+    def slide_unlike_training(self) -> str:
+        """What to tell where the cells as a whole look unlike the training; else empty."""
+        model = self.model
+        return model.slide_unlike_sentence(model.slide_unlike_training(self.embeddings))
+
     def resolve(self, gene: str) -> Resolved:
         """A gene or marker name, as genes of the model.
 

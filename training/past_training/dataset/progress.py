@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TextIO
 
+from napari_past.status_line import StatusLine
 from past_training.dataset.write import Progress
-
-SECONDS_BETWEEN = {True: 0.1, False: 10.0}
-"""Least time between two messages, by whether a terminal shows them."""
 
 
 class ProgressLine:
     """Called after every shard; `close` ends the line."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._terminal = self._stream.isatty()
+        self._line = StatusLine(stream)
         self._section = ""
-        self._started_s = self._told_s = time.monotonic()
-        self._width = 0
+        self._started_s = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """Tell, unless something was told a moment ago."""
@@ -30,24 +25,18 @@ class ProgressLine:
             self.close()
             self._section = progress.section
         last = progress.done == progress.total
-        if first or last or now_s - self._told_s >= SECONDS_BETWEEN[self._terminal]:
-            self._told_s = now_s
-            self._tell(self._text(progress, now_s - self._started_s))
+        if first or last or self._line.due():
+            self._line.tell(self._text(progress, now_s - self._started_s))
         if last:  # the next section begins with being read and checked
             self._started_s = now_s
 
     def warn(self, text: str) -> None:
         """A sentence on a line of its own."""
-        self.close()
-        self._stream.write(f"warning: {text}\n")
-        self._stream.flush()
+        self._line.note(f"warning: {text}")
 
     def close(self) -> None:
         """End the line that is being rewritten."""
-        if self._width:
-            self._stream.write("\n")
-            self._stream.flush()
-            self._width = 0
+        self._line.close()
 
     def _text(self, progress: Progress, elapsed_s: float) -> str:
         text = f"{progress.section}: {progress.done}/{progress.total} rows"
@@ -55,11 +44,3 @@ class ProgressLine:
         if not made:
             return f"{text} (made before)"
         return f"{text} · {made / max(elapsed_s, 1e-6):.0f} rows/s"
-
-    def _tell(self, text: str) -> None:
-        if self._terminal:
-            self._stream.write(f"\r{text:<{self._width}}")
-            self._width = len(text)
-        else:
-            self._stream.write(f"{text}\n")
-        self._stream.flush()
