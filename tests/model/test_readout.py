@@ -46,6 +46,18 @@ def test_unknown_gene(model, embeddings):
             ask()
 
 
+def test_parts_of_a_section_are_named_as_such(tiny_model_file):
+    """Never "same patient", which would promise another section."""
+    model = load_model(tiny_model_file, "cpu")
+    evidence = model.card.evidence.model_copy(update={"blocks": True})
+    model.card = model.card.model_copy(update={"evidence": evidence})
+    told = model.reliability("ERBB2")
+    assert told.label == "parts of the same section · 100 µm spots · r 0.31 (2 parts: 0.25, 0.38)"
+    assert told.grey
+    label = model.reliability("EPCAM").label
+    assert label == "parts of the same section · 100 µm spots · r not measured"
+
+
 def test_reliability_names_its_evidence(model):
     measured = model.reliability("ERBB2")
     assert measured.label == "same patient · 100 µm spots · r 0.31 (2 sections: 0.25, 0.38)"

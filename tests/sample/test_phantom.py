@@ -182,6 +182,18 @@ def test_small_and_slender_phantoms_have_all_parts(width_px: int, height_px: int
 
 
 @pytest.mark.parametrize(
+    ("width_px", "height_px"), [(230, 200), (300, 440), (400, 360), (420, 420), (440, 400)]
+)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_red_cells_that_leak_out_of_the_frame_are_not_drawn(
+    width_px: int, height_px: int, seed: int
+) -> None:
+    sample = draw_phantom(width_px, height_px, 0.5, seed)
+    assert sample.rgb.shape == (height_px, width_px, 3)
+    assert len(sample.centers_um) > 20
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((199, 400, 0.5), "at least 200 whole pixels a side at 0.5 µm/px, but got 199 x 400"),

@@ -15,12 +15,17 @@ MPP = 0.5
 SPOT_UM = 60.0
 RECIPE = f"""
 [data]
+source = "st"
 folder = "drawn"
-sections = ["S1", "S2", "S3"]
-patient = "P"
+
+[data.reader]
 mpp = {MPP}
+patient = "P"
 spot_diameter_um = {SPOT_UM}
-best_expressed = 4
+
+[data.cut]
+mpp = {MPP}
+patch_px = 256
 
 [encoder]
 mode = "dense"
@@ -36,15 +41,16 @@ backbone = "mobilenetv4_conv_small"
 stages = [0, 1]
 embed_dim = 8
 
+[objective]
+expression = 1.0
+expression_loss = "log1p-mse"
+
 [fit]
-seed = 0
 epochs = 1
-batch_spots = 4
+batch_patches = 4
 crop_px = 160
 lr = 2e-3
-weight_decay = 0.05
-stain_jitter = 0.1
-ridge_penalties = [0.1, 1.0]
+genes = 4
 
 [card]
 name = "mini"
@@ -57,10 +63,6 @@ organ = "none"
 preparation = "drawn"
 scanner = "none"
 training_data = "drawn sections"
-resolution = "60 µm spots"
-min_detected = 0.05
-cutoff_quantiles = [0.5, 0.75, 0.9]
-unlike_training_quantile = 0.99
 """
 
 

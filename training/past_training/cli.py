@@ -19,9 +19,13 @@ _COMMANDS = {
     "prepare": ("turn measured tissue and its H&E into one paired dataset",
                 "past_training.dataset.command"),
     "pretrain": ("train a model from scratch, by a recipe or by PAST's launch line",
-                 "past_training.pretrain_command"),
+                 "past_training.release.pretrain_command"),
+    "finetune": ("fit a model to your own tissue and measure it before and after",
+                 "past_training.release.finetune_command"),
     "evaluate": ("measure a model beside its baselines on held-out sections",
                  "past_training.evaluation.command"),
+    "export": ("make a model file of the weights of a pretraining run",
+               "past_training.release.export_command"),
 }  # fmt: skip
 """What each does, and the module with its ``add_parser`` and ``execute``."""
 

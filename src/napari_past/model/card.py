@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import pydantic
 from pydantic import Field
 
 from napari_past.errors import BadModel
 
-CARD_SCHEMA = 1
+CARD_SCHEMA: Final = 1
 
 Rgb01 = tuple[float, float, float]
 
@@ -87,12 +87,17 @@ class Evidence(_Strict):
     """Gene → Pearson r on each held-out section, in the order of `sections`."""
     detected: dict[str, Share]
     """Gene → share of training spots (or cells) in which it was seen."""
+    blocks: bool = False
+    """Whether `sections` are blocks of one section, of which the others were trained on."""
 
     @property
     def whose(self) -> str:
-        """On whom it was measured, as a badge begins: "same patient", "3 unseen patients"."""
+        """On whom it was measured, as a badge begins: "same patient", "3 unseen patients", "parts
+        of the same section"."""
         if self.patients == 0:
             return "not measured"
+        if self.blocks:
+            return "parts of the same section"
         unseen = self.unseen_patients
         return f"{unseen} unseen patient{'s' if unseen > 1 else ''}" if unseen else "same patient"
 
@@ -144,6 +149,8 @@ class Card(_Strict):
             raise ValueError(f"evidence.detected: {sorted(untold)[0]} is missing")
         if evidence.unseen_patients > evidence.patients:
             raise ValueError("evidence: more patients are unseen than there are")
+        if evidence.blocks and evidence.unseen_patients:
+            raise ValueError("evidence: a patient of whom blocks were trained on is not unseen")
         for gene, values in evidence.r.items():
             if len(values) != len(evidence.sections):
                 raise ValueError(f"evidence.r: {gene} has {len(values)} values, one per section")

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from napari_past.errors import BadModel
+from napari_past.files import atomic_write
 from napari_past.model.card import Card, parse_card
 
 CARD_KEY = "napari_past_card"
@@ -72,10 +72,17 @@ def read_model_file(path: Path) -> tuple[Card, Tensors, str]:
 def write_model_file(
     path: Path, card: Card, tensors: Mapping[str, npt.NDArray[np.generic]]
 ) -> Path:
-    """Write card and tensors as one file, whole or not at all; returns `path`."""
+    """Write card and tensors as one file, whole or not at all; returns `path`.
+
+    Raises
+    ------
+    CannotWrite
+        The folder is missing or read-only, or the disk is full.
+    """
     text = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-    temporary = path.with_name(path.name + ".part")
     ordered = {key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)}
-    save_file(ordered, temporary, metadata={CARD_KEY: text})
-    os.replace(temporary, path)
+    # Not safetensors' own writer: it makes files that nobody else may read.
+    content = save(ordered, metadata={CARD_KEY: text})
+    with atomic_write(path) as unfinished:
+        unfinished.write_bytes(content)
     return path

@@ -78,6 +78,15 @@ class Model:
     def embed_dim(self) -> int:
         return self.card.encoder.tower.embed_dim
 
+    @property
+    def tower_state(self) -> Tensors:
+        """The tower's weights, by their names in the tower."""
+        return {
+            key.removeprefix(TOWER): value
+            for key, value in self._tensors.items()
+            if key.startswith(TOWER)
+        }
+
     # ---- read-outs: numpy only -------------------------------------------------------------
 
     def expression(self, embeddings: npt.NDArray[np.floating], genes: Sequence[str]) -> FloatArray:
@@ -177,7 +186,8 @@ class Model:
             label = f"{evidence.whose} · {evidence.resolution} · r not measured"
         else:
             points = ", ".join(f"{v:.2f}" for v in measured)
-            sections = f"{len(measured)} section{'s' if len(measured) > 1 else ''}"
+            unit = "part" if evidence.blocks else "section"
+            sections = f"{len(measured)} {unit}{'s' if len(measured) > 1 else ''}"
             label = f"{evidence.whose} · {evidence.resolution} · r {r:.2f} ({sections}: {points})"
         return Reliability(gene, learnable, grey, r, label)
 
@@ -305,11 +315,7 @@ class Model:
                 f"The tower of model {self.name} has strides {tower.strides} but its card says "
                 f"{encoder.stride_px}; get the file again."
             )
-        state = {
-            key.removeprefix(TOWER): torch.from_numpy(np.array(value))
-            for key, value in self._tensors.items()
-            if key.startswith(TOWER)
-        }
+        state = {key: torch.from_numpy(np.array(value)) for key, value in self.tower_state.items()}
         try:
             missing, unexpected = tower.load_state_dict(state, strict=False)
         except RuntimeError as exc:

@@ -159,9 +159,12 @@ def _local_um(
 def _clipped(
     corner: npt.NDArray[np.int64], alpha: Field, density: Field, shape: tuple[int, int]
 ) -> Iterator[Patch]:
+    """What of each patch lies within an image of `shape`; none where nothing does."""
     size = alpha.shape[1]
     for (row, column), a, d in zip(corner.tolist(), alpha, density, strict=True):
         r0, c0 = max(row, 0), max(column, 0)
         r1, c1 = min(row + size, shape[0]), min(column + size, shape[1])
+        if r1 <= r0 or c1 <= c0:  # red cells leak beyond the frame, too
+            continue
         inner = (slice(r0 - row, r1 - row), slice(c0 - column, c1 - column))
         yield Patch(slice(r0, r1), slice(c0, c1), a[inner], d[inner])

@@ -161,6 +161,142 @@ def test_regions(write, cells, spots, kind):
     assert len(seen) == dataset.sections[0].nuclei
 
 
+@pytest.fixture(scope="module")
+def kinds(write_to, cells, spots, tmp_path_factory):
+    """Two sections each: cells and spots, in crops and in regions."""
+
+    def written(name, *sections, **config):
+        return write_to(tmp_path_factory.mktemp(name) / "made.past", *sections, **config)
+
+    grid = {"mode": "regions", "patch_px": 64, "halo_px": 24, "shard_patches": 4}
+    near = np.arange(0, 241, 4), np.repeat(np.arange(60), 4)[::-1].copy()
+    others = np.zeros(22, np.int64), np.zeros(0, np.int64)
+    pair = cells("A", 60, neighbours=near), cells("B", 21, 1, patient="Q", neighbours=others)
+    return {
+        "cells in crops": written("one", *pair),
+        "cells in regions": written("two", *pair, **grid),
+        "spots in crops": written("three", spots("A"), spots("B", 1), patch_px=48, shard_patches=2),
+        "spots in regions": written("four", spots("A"), spots("B", 1), **grid),
+    }
+
+
+KINDS = ("cells in crops", "cells in regions", "spots in crops", "spots in regions")
+
+
+def expected_nuclei(dataset, masks):
+    """(row, pixels of the patch, y, x) of every nucleus of a row that is seen, one by one; and how
+    many patches hold one.
+    """
+    found, filled = [], set()
+    for record in dataset.sections:
+        arrays, first = dataset.section(record.name), dataset.first_row(record.name)
+        starts, patches = arrays.nuclei_start[:], arrays.patches[:]
+        rows, places = arrays.nuclei_row[:], arrays.nuclei_yx[:]
+        for patch in range(record.patches):
+            for n in range(starts[patch], starts[patch + 1]):
+                if record.name not in masks or masks[record.name][rows[n]]:
+                    found.append((first + rows[n], patches[patch].tobytes(), *places[n].tolist()))
+                    filled.add((record.name, patch))
+    return found, len(filled)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_are_not_seen_never_come(kinds, kind, workers, world):
+    dataset = kinds[kind]
+    a, b = (record.rows for record in dataset.sections)
+    for masks in ({"A": np.arange(a) % 3 == 1}, {"A": np.arange(a) > 2, "B": np.arange(b) < 4}):
+        view = dataset.with_rows(masks)
+        expected, filled = expected_nuclei(dataset, masks)
+        size = 2 if "spots" in kind else 6
+        seen, rows_seen, patches = [], [], 0
+        for rank in range(world):
+            feed = Batches(
+                view, GENES, size, seed=2, rank=rank, world=world, workers=workers, pool_shards=2
+            )
+            for batch in feed.epoch(1):
+                row = batch.row_index[batch.row_of_nucleus].tolist()
+                for n, (patch, y, x) in enumerate(batch.where.tolist()):
+                    pixels = batch.patches[int(patch)].numpy().tobytes()
+                    seen.append((row[n], pixels, y, x))
+                assert set(batch.row_index.tolist()) == set(row)
+                assert set(batch.where[:, 0].tolist()) == set(range(len(batch.patches)))
+                rows_seen += batch.row_index.tolist()
+                patches += len(batch.patches)
+                for k, number in enumerate(batch.row_index.tolist()):
+                    name, i = ("A", number) if number < a else ("B", number - a)
+                    counts = dataset.section(name).counts(i, i + 1).toarray()[0]
+                    assert batch.counts[k].tolist() == [counts[3], counts[0]]
+        assert len(expected) > 3
+        assert sorted(seen) == sorted(expected)
+        assert sorted(rows_seen) == sorted({row for row, *_ in expected})
+        assert patches == filled
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_of_all_rows_changes_nothing(kinds, kind):
+    dataset = kinds[kind]
+    every = dataset.with_rows({r.name: np.ones(r.rows, bool) for r in dataset.sections})
+    whole, masked = (list(Batches(d, GENES, 3, seed=0).epoch(0)) for d in (dataset, every))
+    assert all(same(x, y) for x, y in zip(whole, masked, strict=True))
+
+
+def test_neighbours_that_are_not_seen_are_not_named(kinds):
+    dataset = kinds["cells in crops"]
+    mask = np.arange(60) % 3 > 0
+    start, index = (array[:] for array in dataset.section("A").neighbours)
+    named = 0
+    for batch in Batches(dataset.with_rows({"A": mask}), GENES, 8, seed=0).epoch(0):
+        for row, told in zip(batch.row_index.tolist(), batch.neighbours.tolist(), strict=True):
+            near = index[start[row] : start[row + 1]] if row < 60 else []
+            expected = [i for i in near if mask[i]]
+            assert told == expected + [-1] * (8 - len(expected))
+            named += len(expected)
+    assert named > 20
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumed_among_the_rows_that_are_seen(kinds, workers):
+    view = kinds["cells in regions"].with_rows({"A": np.arange(60) % 2 > 0})
+    make = lambda: Batches(view, GENES, 3, seed=5, workers=workers, pool_shards=2)  # noqa: E731
+    whole = [batch for epoch in (0, 1) for batch in make().epoch(epoch)]
+    first = make()
+    before = list(islice(first.epoch(0), 2))
+    second = make()
+    second.restore(first.state())
+    after = list(second.epoch(0)) + list(second.epoch(1))
+    assert all(same(x, y) for x, y in zip(whole, before + after, strict=True))
+
+
+def test_resuming_among_other_rows(kinds):
+    """As many patches as before, but others: the fold that was held out would be trained on."""
+    dataset = kinds["cells in crops"]
+    odd, even = (dataset.with_rows({"A": np.arange(60) % 2 == k}) for k in (1, 0))
+    state = Batches(odd, GENES, 8, seed=5).state()
+    assert all(type(value) is int for value in state.values())
+    with pytest.raises(BadDataset, match="saw other rows"):
+        Batches(even, GENES, 8, seed=5).restore(state)
+    Batches(odd, GENES, 8, seed=5).restore(state)
+    old = Batches(dataset, GENES, 8, seed=5).state()
+    del old["masks"]  # as a run of an older version left it
+    Batches(dataset, GENES, 8, seed=5).restore(old)
+
+
+def test_nothing_is_read_before_it_is_asked_for(write, cells, tmp_path):
+    dataset = write(cells("A", 24))
+    (tmp_path / "made.past" / "sections" / "A.zarr" / "nuclei_start" / "c" / "0").unlink()
+    assert len(Batches(dataset, GENES, 8, seed=0)) == 3
+    with pytest.raises(BadDataset, match="Section A lacks nuclei"):
+        Batches(dataset.with_rows({"A": np.arange(24) > 3}), GENES, 8, seed=0)
+
+
+def test_no_nucleus_among_the_rows_that_are_seen(write, spots):
+    dataset = write(spots(nuclei_um=np.array([[24.0, 30.0]])), patch_px=48)
+    with pytest.raises(BadDataset, match="has 0 patches with nuclei"):
+        Batches(dataset.with_rows({"S": np.arange(6) > 0}), GENES, 1, seed=0)
+
+
 def test_neighbours_and_tokens(write, cells):
     tokens = np.arange(80).repeat(300).reshape(80, 300)
     # Row 0 of the source has nine others near, row 1 none.

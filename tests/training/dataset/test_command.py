@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from napari_past.errors import PastError
+from past_training.cli import main
 from past_training.dataset.command import add_parser, execute
 from past_training.dataset.read import open_dataset
 
@@ -151,3 +152,33 @@ def test_ctrl_c_keeps_what_is_whole(arguments, cells, tmp_path):
     assert 3 <= kept < 100
     assert run(*command) == 0
     open_dataset(tmp_path / "mine.past").verify()
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from past_training.dataset.lock import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_writer_is_told_and_a_killed_one_does_not_block(arguments, tmp_path, capsys):
+    out = tmp_path / "mine.past"
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(out)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        assert main(["prepare", *map(str, arguments)]) == 2
+        (told,) = capsys.readouterr().err.strip().splitlines()
+        assert told.startswith("past-train: Another past-train prepare is writing ")
+        assert str(out) in told
+        assert not out.exists()
+    finally:
+        child.kill()
+        child.wait()
+    assert main(["prepare", *map(str, arguments)]) == 0
+    open_dataset(out).verify()

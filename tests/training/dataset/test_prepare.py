@@ -151,6 +151,36 @@ def test_a_bad_source_leaves_nothing_behind_and_what_is_there(cells, tmp_path):
     assert [r.name for r in open_dataset(tmp_path / "mine.past").sections] == ["A"]
 
 
+def test_one_writer_at_a_time(cells, tmp_path, content):
+    """Who comes second is told so and changes nothing; afterwards the way is free."""
+    out = tmp_path / "mine.past"
+    refused = []
+
+    def sections():
+        yield cells("A")
+        before = content(out)
+        with pytest.raises(
+            CannotWrite, match=r"Another past-train prepare is writing .*mine\.past"
+        ):
+            prepare([cells("B", seed=1)], out, CONFIG, force=True)
+        refused.append(content(out) == before)
+        yield cells("C", seed=2)
+
+    prepare(sections(), out, CONFIG)
+    assert refused == [True]
+    dataset = prepare([cells("B", seed=1)], out, CONFIG)
+    assert [r.name for r in dataset.sections] == ["A", "C", "B"]
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_datasets_of_one_folder_do_not_wait_for_each_other(cells, tmp_path):
+    def sections():
+        prepare([cells("B", seed=1)], tmp_path / "other.past", CONFIG)
+        yield cells("A")
+
+    assert len(prepare(sections(), tmp_path / "mine.past", CONFIG).sections) == 1
+
+
 def test_no_section(tmp_path):
     with pytest.raises(BadDataset, match="at least one source"):
         prepare([], tmp_path / "mine.past", CONFIG)

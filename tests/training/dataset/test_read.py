@@ -12,6 +12,7 @@ import zipfile
 import fsspec
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from past_training.dataset.batches import Batches
 from past_training.dataset.read import open_dataset
@@ -48,6 +49,49 @@ def test_select(dataset):
         dataset.select(sections=["B"]).section("A")
     with pytest.raises(BadDataset, match="at once"):
         dataset.select(patients=["P"], sections=["B"])
+
+
+def test_rows_that_are_not_seen(dataset):
+    odd = np.arange(20) % 2 == 1
+    seen = dataset.with_rows({"A": odd})
+    assert dataset.rows_kept("A") is None
+    assert seen.rows_kept("B") is None
+    np.testing.assert_array_equal(seen.rows_kept("A"), odd)
+    np.testing.assert_array_equal(seen.select(sections=["A"]).rows_kept("A"), odd)
+    assert seen != dataset
+    assert seen == dataset.with_rows({"A": odd})
+    fewer = seen.with_rows({"A": np.arange(20) < 10, "B": np.arange(9) < 1})
+    assert np.flatnonzero(fewer.rows_kept("A")).tolist() == [1, 3, 5, 7, 9]
+    assert fewer.rows_kept("B").sum() == 1
+    assert fewer.first_row("B") == 20
+    odd[:] = True  # what was given is not held on to
+    assert seen.rows_kept("A").sum() == 10
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"C": np.ones(20, bool)}, "no section 'C'"),
+        ({"A": np.ones(19, bool)}, r"20 values of True or False, but got bool of shape \(19,\)"),
+        ({"A": np.arange(20)}, "but got int64"),
+        ({"B": np.zeros(9, bool)}, "No row of section B is left"),
+    ],
+)
+def test_masks_that_do_not_fit(dataset, rows, message):
+    with pytest.raises(BadDataset, match=message):
+        dataset.with_rows(rows)
+    with pytest.raises(BadDataset, match="no section 'A'"):
+        dataset.select(sections=["B"]).with_rows({"A": np.ones(20, bool)})
+
+
+def test_usable_rows(write, spots):
+    """Nuclei lie in the first and the last of six spots; the last has no count."""
+    counts = csr_array(np.array([[1, 0, 0, 2]] * 5 + [[0] * 4], np.float32))
+    nuclei_um = np.array([[86.0, 61.0], [24.0, 30.0]])
+    dataset = write(spots(counts=counts, nuclei_um=nuclei_um), patch_px=48)
+    assert dataset.usable_rows("S").tolist() == [True] + [False] * 5
+    hidden = dataset.with_rows({"S": np.arange(6) > 0})
+    assert not hidden.usable_rows("S").any()
 
 
 def check_values(dataset, expected):

@@ -23,6 +23,7 @@ def test_no_cell_of_a_held_out_patient_is_trained_on(dataset):
     assert held_out_by(dataset) == "patient"
     folds = list(leave_out(dataset))
     assert [fold.name for fold in folds] == ["patient A", "patient B", "patient C"]
+    assert {fold.by for fold in folds} == {"patient"}
     for train, held, _ in folds:
         assert not set(train.patients) & set(held.patients)
         assert sorted(names(train) + names(held)) == ["A1", "A2", "B1", "C1"]

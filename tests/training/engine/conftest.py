@@ -24,6 +24,7 @@ from past_training.dataset.prepare import prepare
 from past_training.dataset.schema import PrepareConfig
 from past_training.engine.cell_tower import CountTower
 from past_training.engine.early_stop import EarlyStop
+from past_training.engine.gene_levels import GeneLevels
 from past_training.engine.pair_model import PairModel
 from past_training.engine.progress import Progress
 from past_training.engine.schedule import adamw, scheduled
@@ -142,7 +143,13 @@ def start(cpu, tiny_tower, tmp_path) -> Callable[..., tuple[Training, Progress]]
     ) -> tuple[Training, Progress]:
         torch.manual_seed(3)
         cells = CountTower(GENES, 16) if objective.contrastive else None
-        model = PairModel(objective, tiny_tower(), cells, 16, torch.full((GENES,), 1000.0))
+        model = PairModel(
+            objective,
+            tiny_tower(),
+            cells,
+            16,
+            GeneLevels(torch.full((GENES,), 1000.0), torch.ones(GENES)),
+        )
         optimizer = adamw(model, model.image_tower, lr, 0.1, 0.02)
         schedule = scheduled(optimizer, 1, steps, 0.01)
         wrapped, setup = (fabric or cpu).setup(model, optimizer)

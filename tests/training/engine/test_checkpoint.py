@@ -149,6 +149,16 @@ def test_runs_that_differ(start, cpu, batch, memory, tmp_path, facts, message):
         load_checkpoint(cpu, path, training, facts)
 
 
+@pytest.mark.parametrize("now", [{}, {"--patience": 3}], ids=["untold", "another"])
+@pytest.mark.parametrize("then", [{}, {"--patience": "none"}], ids=["older", "told"])
+def test_patience_may_change(start, cpu, batch, memory, tmp_path, then, now):
+    """Kept for who reads of the run; runs of before it was kept go on as well."""
+    training, _ = start(OBJECTIVE, memory([batch()]), 1)
+    path = save_checkpoint(cpu, tmp_path, training, {**FACTS, **then})
+    assert read_checkpoint(path)["facts"] == {**FACTS, **then}
+    load_checkpoint(cpu, path, training, {**FACTS, **now})
+
+
 def test_another_model(start, cpu, batch, memory, tmp_path):
     training, _ = start(OBJECTIVE, memory([batch()]), 1)
     path = save_checkpoint(cpu, tmp_path, training, FACTS)

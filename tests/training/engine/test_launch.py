@@ -16,7 +16,7 @@ import torch
 from past_training.__main__ import main
 from past_training.dataset.read import open_dataset
 from past_training.engine.checkpoint import checkpoints, read_checkpoint
-from past_training.engine.launch import held_out, mean_rates
+from past_training.engine.launch import held_out
 from past_training.engine.loop import BEST, LAST
 from past_training.engine.options import add_arguments
 from past_training.engine.weights import read_weights
@@ -105,18 +105,6 @@ def test_auto_takes_a_section_where_there_is_one_patient(dataset):
     one = open_dataset(dataset).select(patients=["P"])
     assert held_out(one, "auto").name == "section S1"
     assert held_out(one.select(sections=["S0"]), "auto").held is None
-
-
-def test_mean_rates_by_hand(dataset):
-    data = open_dataset(dataset).select(sections=["S0", "S2"])
-    shares = []
-    for name in ("S0", "S2"):
-        arrays = data.section(name)
-        shares.append(arrays.counts().toarray() / arrays.counts_total[:][:, None])
-    expected = 1e4 * torch.cat([torch.from_numpy(s) for s in shares]).mean(0)
-    found = mean_rates(data, ["VIM", "EPCAM"])
-    order = [data.genes.index(g) for g in ("VIM", "EPCAM")]
-    torch.testing.assert_close(found, expected[order].float(), rtol=1e-5, atol=1e-3)
 
 
 def test_batches_and_steps(launch):
@@ -250,6 +238,7 @@ def test_patience(launch):
     with (folder / "validation.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2
     assert read_checkpoint(checkpoints(folder)[-1])["position"]["epoch"] == 2
+    assert read_weights(folder / LAST)[1]["--patience"] == 1
 
 
 def test_resume_goes_on_and_refuses_another_run(launch, dataset, tmp_path, capsys):

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from past_training.engine.cell_tower import PAD, CountTower, Neighbourhood, TokenTower
+from past_training.engine.gene_levels import GeneLevels
 from past_training.engine.inputs import Inputs, inputs_of, places_in_batch
 from past_training.engine.pair_model import PairModel, Projection, RateHead
 from past_training.objectives import ObjectiveConfig
 
 CPU = torch.device("cpu")
-EVERYTHING = ObjectiveConfig(contrastive=1, expression=1, self_supervised=1, anchor=1)
+LEVELS = GeneLevels(torch.ones(3), torch.ones(3))
+EVERYTHING = ObjectiveConfig(contrastive=1, expression=1, self_supervised=1, texture=1, anchor=1)
 
 
 def seen(batch, jitter: float | None = None, two_views: bool = True) -> Inputs:
@@ -54,14 +56,15 @@ def test_views_turn_pixels_and_places_together(batch):
 def test_a_model_makes_what_has_a_weight(batch, tiny_tower):
     made = {
         "contrastive": {"image_RD", "cell_RD", "image_pre_RE", "cell_pre_RF", "tau"},
-        "expression": {"rates_NG", "log_dispersion_G"},
+        "expression": {"rates_NG", "deviation_G", "log_dispersion_G"},
         "self_supervised": {"view_a_NP", "view_b_NP"},
+        "texture": {"described_NT", "texture_NT"},
         "anchor": {"trained_NE", "frozen_NE"},
     }
     for part, fields in made.items():
         objective = ObjectiveConfig(**({part: 1} | ({"expression": 1} if part == "anchor" else {})))
         cells = CountTower(3, 16)
-        model = PairModel(objective, tiny_tower(), cells, 16, torch.ones(3))
+        model = PairModel(objective, tiny_tower(), cells, 16, LEVELS)
         outputs = model(seen(batch(4)))
         expected = fields | (made["expression"] if part == "anchor" else set())
         assert {k for k, v in outputs._asdict().items() if v is not None} == expected
@@ -69,7 +72,7 @@ def test_a_model_makes_what_has_a_weight(batch, tiny_tower):
 
 def test_every_weight_is_reached(batch, tiny_tower):
     """One that is not would make DDP wait for its gradient."""
-    model = PairModel(EVERYTHING, tiny_tower(), CountTower(3, 16), 16, torch.ones(3))
+    model = PairModel(EVERYTHING, tiny_tower(), CountTower(3, 16), 16, LEVELS)
     outputs = model(seen(batch(4)))
     torch.stack([x.square().mean() for x in outputs if x is not None]).sum().backward()
     without = {n for n, p in model.named_parameters() if p.grad is None}
@@ -82,7 +85,7 @@ def test_rows_are_means_of_their_nuclei(batch, tiny_tower):
     one = batch(4)
     shared = dataclasses.replace(one, row_of_nucleus=torch.tensor([0, 0, 1, 3]))
     objective = ObjectiveConfig(contrastive=1)
-    model = PairModel(objective, tiny_tower(), CountTower(3, 16), 16, torch.ones(3)).eval()
+    model = PairModel(objective, tiny_tower(), CountTower(3, 16), 16, LEVELS).eval()
     alone, rows = model(seen(one)).image_pre_RE, model(seen(shared)).image_pre_RE
     torch.testing.assert_close(rows[0], (alone[0] + alone[1]) / 2)
     torch.testing.assert_close(rows[1], alone[2])

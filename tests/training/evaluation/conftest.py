@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,15 @@ def drawn(tmp_path_factory) -> list[MeasuredSection]:
     """Sections S1 … S4 of one patient."""
     folder = tmp_path_factory.mktemp("drawn")
     return [drawn_section(folder, f"S{seed}", seed) for seed in (1, 2, 3, 4)]
+
+
+@pytest.fixture(scope="session")
+def alone(drawn, tmp_path_factory) -> PairedDataset:
+    """S1 by itself: a nucleus in each of the 30 spots, and named genes that vary widely."""
+    counts = drawn[0].counts.toarray()
+    counts[:, : len(NAMED)] *= np.random.default_rng(0).integers(0, 40, (len(counts), len(NAMED)))
+    section = replace(drawn[0], nuclei_um=drawn[0].centers_um, counts=csr_array(counts))
+    return written(tmp_path_factory.mktemp("alone") / "alone.past", [section])
 
 
 @pytest.fixture(scope="session")

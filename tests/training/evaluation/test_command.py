@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -91,8 +90,52 @@ def test_options_are_known_without_waiting():
     assert done.returncode == 0, done.stderr
 
 
-def test_single_section(tmp_path, drawn, write, tiny_model_file):
-    write(tmp_path / "one.past", drawn[:1])
-    words = ["--model", tiny_model_file, "--data", tmp_path / "one.past"]
-    with pytest.raises(PastError, match="nothing can be held out"):
-        run(*words, "--out", Path(tmp_path) / "r.md")
+@pytest.fixture
+def single(tmp_path, alone, tiny_model_file):
+    """The words for a dataset of one section, and the report's place."""
+    out = tmp_path / "r.md"
+    return ["--model", tiny_model_file, "--data", alone.place.url, "--out", out,
+            "--device", "cpu"], out  # fmt: skip
+
+
+def test_single_section(single):
+    words, _ = single
+    with pytest.raises(PastError, match=r"nothing can be held out as a whole.*--by block"):
+        run(*words)
+
+
+def test_blocks_of_a_single_section(single, capsys):
+    """Spots stand 48 µm apart: what the model sees, 32 µm to both sides, needs the next but one."""
+    words, out = single
+    assert run(*words, "--by", "block", "--blocks", "3", "--baselines", "mean") == 0
+    told = capsys.readouterr().out
+    assert "tiny: mean r" in told
+    assert "on 3 of 3 blocks" in told
+    assert "a buffer of 96 µm between them. This says nothing of another section" in told
+    assert "a buffer of 96 µm" in out.read_text(encoding="utf-8").split("## What")[0]
+    assert run(*words, "--by", "block", "--blocks", "3", "--buffer-um", "20") == 0
+    assert "a buffer of 48 µm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--by", "block"], "too few for 4 blocks"),
+        (["--by", "block", "--blocks", "3", "--buffer-um", "150"], "A buffer of 150 µm"),
+        (["--by", "block", "--buffer-um=-1"], "but got -1"),
+        (["--buffer-um", "20"], "belong to --by block, but got --by patient"),
+        (["--by", "section", "--blocks", "3"], "belong to --by block, but got --by section"),
+    ],
+)
+def test_blocks_that_do_not_fit(single, options, message):
+    words, out = single
+    with pytest.raises(PastError, match=message) as told:
+        run(*words, *options)
+    assert "\n" not in str(told.value)
+    assert not out.exists()
+
+
+def test_blocks_of_several_sections(typed):
+    words, _ = typed
+    with pytest.raises(PastError, match="Blocks are held out of a single section, but drawn has 4"):
+        run(*words, "--by", "block")

@@ -70,7 +70,7 @@ def test_renamed_genes_are_found(tiny):
 
 def test_a_dataset_that_the_model_cannot_read(tmp_path, drawn, draw, write, tiny):
     wrong = write(tmp_path / "mpp.past", drawn[:1], mpp=0.25)
-    with pytest.raises(PastError, match=r"prepare it again with --mpp 0\.5"):
+    with pytest.raises(PastError, match=r"prepare it again with --dataset-mpp 0\.5"):
         ModelTower(tiny, "t").embed(section_rows(wrong, "S1"))
     small = write(tmp_path / "small.past", drawn[:1], patch_px=160)
     with pytest.raises(PastError, match=r"--patch-px \d{3} or more") as told:

@@ -75,6 +75,36 @@ def test_a_model_that_saw_the_tissue_is_not_compared(hand_made):
     assert "On tissue" not in markdown_report(hand_made(FOUR), {})
 
 
+def test_blocks_of_one_section_are_never_taken_for_sections(hand_made):
+    nine = {"P": [(f"block {k} of S", [0.1 * k, 0.3]) for k in range(1, 10)]}
+    evaluation = replace(hand_made(nine, by="block", others={"mean": -0.2}), gap_um=144.7)
+    text = markdown_report(evaluation, {})
+    told = (
+        "Same section: training and test are blocks of the same section, with a buffer of 144 µm "
+        "between them. This says nothing of another section or patient."
+    )
+    head, _, rest = text.partition("## What was measured")
+    assert f"**{told}**" in head
+    assert told in rest.split("## The table\n")[1].partition("\n|")[0]
+    assert "9 blocks of the same section: the points are shown and no interval" in text
+    assert "bootstrap" not in text
+    assert "other sections were trained on" not in text
+    assert cells(text, "The table", "ours")[1] == "0.400"
+    assert len(cells(text, "Block by block", "ours")) == 10
+    assert "Section by section" not in text
+    assert "without a buffer between them" in markdown_report(replace(evaluation, gap_um=0.4), {})
+    assert "Same section" not in markdown_report(hand_made(FOUR), {})
+
+
+@pytest.mark.parametrize("by", ["patient", "section", "block"])
+def test_what_was_held_out_once_was_not_held_out_in_turn(hand_made, by):
+    one = markdown_report(hand_made({"P": [("S1", [0.1, 0.3])]}, by))
+    two = markdown_report(hand_made({"P": [("S1", [0.1, 0.3]), ("S2", [0.3, 0.5])]}, by))
+    assert re.search(rf"Protocol: one {by}( of the section)? was held out[,;]", one)
+    assert "in turn" not in one
+    assert re.search(rf"Protocol: one {by}( of the section)? was held out in turn[,;]", two)
+
+
 def test_gene_figures(hand_made):
     text = markdown_report(hand_made(FOUR), {})
     row = cells(text, "Genes", "EPCAM")

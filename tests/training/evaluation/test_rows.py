@@ -56,6 +56,21 @@ def test_some_rows_of_many(dataset):
         np.testing.assert_array_equal(some.nuclei.yx_px[some.nuclei.row == k], by_row[row])
 
 
+def test_rows_that_are_not_seen(dataset):
+    every = section_rows(dataset, "S1")
+    mask = np.arange(30) % 3 == 0
+    view = dataset.with_rows({"S1": mask})
+    rows = section_rows(view, "S1")
+    assert rows.rows.tolist() == [r for r in every.rows.tolist() if mask[r]]
+    assert (rows.seen, rows.usable, every.seen) == (10, len(rows), 30)
+    place = np.searchsorted(every.rows, rows.rows)
+    np.testing.assert_array_equal(rows.values(["EPCAM"]), every.values(["EPCAM"])[place])
+    assert set(rows.nuclei.row) == set(range(len(rows)))
+    assert len(rows.nuclei.row) == np.isin(every.nuclei.row, place).sum()
+    assert len(section_rows(view, "S1", limit=4)) == 4
+    assert section_rows(view, "S2").usable == section_rows(dataset, "S2").usable
+
+
 @pytest.mark.parametrize("which", ["dataset", "regions"])
 def test_nuclei_lie_where_they_were_drawn(which, request, drawn):
     """Patch corner and position in the patch give back the slide's µm; and each is in its spot."""

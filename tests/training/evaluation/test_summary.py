@@ -52,6 +52,18 @@ def test_interval_over_five_patients(hand_made):
     assert 0 < found.interval.low < 0.2 < found.interval.high < 0.4
 
 
+def test_no_interval_over_blocks_of_one_section(hand_made):
+    """However many there are, they are one section of one patient."""
+    nine = {"P": [(f"block {k} of S", [k / 10]) for k in range(9)]}
+    assert summary(hand_made(nine), "ours", MEAN_R).interval is not None
+    evaluation = hand_made(nine, by="block", others={"ridge": -0.1})
+    found = summary(evaluation, "ours", MEAN_R)
+    assert found.interval is None
+    assert advantage(evaluation, "ridge").interval is None
+    assert found.mean == pytest.approx(0.4)
+    assert len(found.points) == found.of == 9
+
+
 def test_what_was_trained_on_does_not_count(hand_made):
     seen = {("ours", "S2"): Standing.SAME_SECTION, ("ours", "S3"): Standing.SAME_PATIENT}
     evaluation = hand_made(FOUR, others={"ridge": -0.1}, standing=seen)

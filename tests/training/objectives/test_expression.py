@@ -79,15 +79,26 @@ def test_dispersion_is_learnt():
 def test_log1p_mse():
     """Row 0: rate e − 1 against nothing counted (1); row 1: 5 of 5000 are 10 per 10k (0)."""
     rates = torch.tensor([[math.e - 1], [10.0]])
-    loss = log1p_mse(rates, torch.tensor([[0.0], [5.0]]), torch.tensor([900.0, 5000.0]))
-    assert float(loss) == pytest.approx(0.5, abs=1e-6)
+    counts, total = torch.tensor([[0.0], [5.0]]), torch.tensor([900.0, 5000.0])
+    assert float(log1p_mse(rates, counts, total, torch.ones(1))) == pytest.approx(0.5, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [poisson_nll, log1p_mse])
+def test_log1p_mse_counts_genes_alike():
+    """Both are off by their own deviation, of 2 and of 0.5: 1 each."""
+    rates = torch.tensor([[math.exp(2) - 1, math.exp(0.5) - 1]])
+    loss = log1p_mse(rates, torch.zeros(1, 2), torch.tensor([100.0]), torch.tensor([2.0, 0.5]))
+    assert float(loss) == pytest.approx(1)
+
+
+def in_deviations(rates, counts, total, measured=None):
+    return log1p_mse(rates, counts, total, torch.ones(counts.shape[1]), measured)
+
+
+@pytest.mark.parametrize("loss", [poisson_nll, in_deviations])
 def test_unmeasured_genes_teach_nothing(loss):
     measured = torch.tensor([[True, False, True], [False, False, True]])
     rates = RATES.clone().requires_grad_()
-    value = loss(rates, COUNTS, TOTAL, measured)
+    value = loss(rates, COUNTS, TOTAL, measured=measured)
     value.backward()
     rows, genes = measured.nonzero(as_tuple=True)
     alone = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ class Batches:
     Parameters
     ----------
     dataset
-        Its selected sections. Patches without nuclei are left out.
+        Its selected sections, and of them the rows that are seen: patches without nuclei of such
+        rows are left out.
     genes
         Columns of `Batch.counts`, in this order.
     batch_patches
@@ -121,7 +123,12 @@ class Batches:
         if len(set(genes)) < len(genes):
             twice = next(gene for gene in genes if list(genes).count(gene) > 1)
             raise BadDataset(f"Gene {twice} is asked for twice; name each gene once.")
-        filled = tuple(record.filled for record in dataset.sections)
+        place = {gene: k for k, gene in enumerate(dataset.genes)}
+        column_of_gene = np.full(len(place), -1, np.int64)
+        column_of_gene[[place[gene] for gene in genes]] = np.arange(len(genes))
+        sections = range(len(dataset.sections))
+        self._readers = [PieceReader(dataset, k, column_of_gene) for k in sections]
+        filled = tuple(reader.filled() for reader in self._readers)
         self._order = EpochOrder(
             filled, seed, 0, rank, world, batch_patches, pool_shards, shuffle, drop_last
         )
@@ -132,14 +139,10 @@ class Batches:
                 f"shared by {world} processes in batches of {batch_patches}; take other batches, "
                 f"or fewer processes."
             )
-        place = {gene: k for k, gene in enumerate(dataset.genes)}
-        column_of_gene = np.full(len(place), -1, np.int64)
-        column_of_gene[[place[gene] for gene in genes]] = np.arange(len(genes))
-        sections = range(len(dataset.sections))
-        self._readers = [PieceReader(dataset, k, column_of_gene) for k in sections]
         self._measured = np.stack([reader.measured() for reader in self._readers])
         self._has_tokens = all(record.has_tokens for record in dataset.sections)
         self._has_neighbours = all(record.has_neighbours for record in dataset.sections)
+        self._masks = _masks_digest(dataset)
         self._workers = workers
         self._epoch = self._step = 0
         self._restored = False
@@ -173,6 +176,7 @@ class Batches:
             "world": order.world,
             "batch_patches": order.batch_patches,
             "patches": order.total,
+            "masks": self._masks,
         }
 
     def restore(self, state: dict[str, int]) -> None:
@@ -182,7 +186,7 @@ class Batches:
         ------
         BadDataset
             It was taken with another seed, number of processes, batch size or dataset, with which
-            the order is another.
+            the order is another, or with other rows to see.
         """
         own = self.state()
         for name in _FIXED:
@@ -191,6 +195,12 @@ class Batches:
                     f"The run that is resumed had {name} {state[name]}, but now it is {own[name]}; "
                     f"resume with the same, or start a new run."
                 )
+        # A run of before there were masks saw every row.
+        if state.get("masks", 0) != own["masks"]:
+            raise BadDataset(
+                "The run that is resumed saw other rows of these sections; resume with the same "
+                "rows held out, or start a new run."
+            )
         self._epoch, self._step, self._restored = state["epoch"], state["step"], True
 
     def _batches(self, order: EpochOrder, step: int) -> Generator[Batch, None, None]:
@@ -239,3 +249,13 @@ class Batches:
             tokens=torch.from_numpy(whole.tokens) if has_tokens else None,
             neighbours=torch.from_numpy(whole.neighbours) if has_neighbours else None,
         )
+
+
+def _masks_digest(dataset: PairedDataset) -> int:
+    """A number that tells which rows are seen; 0 where all are."""
+    digest = 0
+    for record in dataset.sections:
+        kept = dataset.rows_kept(record.name)
+        if kept is not None:
+            digest = zlib.crc32(kept.tobytes(), zlib.crc32(record.name.encode(), digest))
+    return digest

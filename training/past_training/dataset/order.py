@@ -62,7 +62,8 @@ class EpochOrder:
     Parameters
     ----------
     filled
-        For each section, for each of its shards: how many patches hold a nucleus.
+        For each section, for each of its shards: how many patches hold a nucleus of a row that is
+        seen.
     """
 
     filled: Sequence[Sequence[int]]
@@ -77,7 +78,7 @@ class EpochOrder:
 
     @property
     def total(self) -> int:
-        """Patches with nuclei, over all ranks."""
+        """Patches with such nuclei, over all ranks."""
         return sum(map(sum, self.filled))
 
     @property

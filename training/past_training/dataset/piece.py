@@ -16,6 +16,8 @@ from past_training.dataset.schema import BadDataset
 
 NEIGHBOURS = 8
 """Nearest neighbours of a row that a batch names, as many as PAST's graph has."""
+_UNREADABLE = (OSError, ValueError, RuntimeError, IndexError)
+_AGAIN = "past-train prepare makes it again where a checksum differs"
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,43 @@ class PieceReader:
 
     def __init__(self, dataset: PairedDataset, section: int, column_of_gene: IntArray) -> None:
         record = dataset.sections[section]
+        self._kept = dataset.rows_kept(record.name)
         self.arrays = dataset.section(record.name)
         self._section = section
         self._first_row = dataset.first_row(record.name)
         self._shard_patches = dataset.info.patches_in_shard
         self._column_of_gene = column_of_gene
         self._columns = int(column_of_gene.max(initial=-1)) + 1
+
+    def filled(self) -> tuple[int, ...]:
+        """For each shard: how many of its patches hold a nucleus of a row that is seen.
+
+        Where all rows are seen nothing is read.
+
+        Raises
+        ------
+        BadDataset
+            A file is missing or damaged.
+        """
+        record, size = self.arrays.record, self._shard_patches
+        if self._kept is None:
+            return record.filled
+        try:
+            start = np.asarray(self.arrays.nuclei_start[:])
+            seen = self._kept[np.asarray(self.arrays.nuclei_row[:])]
+            firsts = np.arange(0, record.patches, size)
+            filled = np.add.reduceat(np.diff(start) > 0, firsts, dtype=np.int64)
+            kept = np.add.reduceat(_seen_in_each(seen, start) > 0, firsts, dtype=np.int64)
+        except _UNREADABLE as exc:
+            raise BadDataset(
+                f"The nuclei of section {record.name} cannot be read ({exc}); {_AGAIN}."
+            ) from exc
+        if filled.tolist() != list(record.filled):
+            raise BadDataset(
+                f"Section {record.name} lacks nuclei, so a file is missing; past-train prepare "
+                f"makes it again."
+            )
+        return tuple(kept.tolist())
 
     def measured(self) -> npt.NDArray[np.bool_]:
         """(G,) whether the section measured each of the genes that were asked for."""
@@ -138,10 +171,9 @@ class PieceReader:
         record = self.arrays.record
         try:
             loaded = self._loaded(piece)
-        except (OSError, ValueError, RuntimeError, IndexError) as exc:
+        except _UNREADABLE as exc:
             raise BadDataset(
-                f"Section {record.name} cannot be read at shard {piece.shard} ({exc}); "
-                f"past-train prepare makes it again where a checksum differs."
+                f"Section {record.name} cannot be read at shard {piece.shard} ({exc}); {_AGAIN}."
             ) from exc
         if loaded is None:
             raise BadDataset(
@@ -155,11 +187,15 @@ class PieceReader:
         begin = piece.shard * self._shard_patches
         end = min(begin + self._shard_patches, record.patches)
         start = np.asarray(arrays.nuclei_start[begin : end + 1])
-        filled = np.flatnonzero(np.diff(start))
+        owned = np.diff(start)
         # zarr takes a file that is not there for zeros.
-        if len(filled) != record.filled[piece.shard]:
+        if np.count_nonzero(owned) != record.filled[piece.shard]:
             return None
-        chosen = filled[piece.first : piece.stop]
+        seen: npt.NDArray[np.bool_] | None = None
+        if self._kept is not None:
+            seen = self._kept[np.asarray(arrays.nuclei_row[int(start[0]) : int(start[-1])])]
+            owned = _seen_in_each(seen, start)
+        chosen = np.flatnonzero(owned)[piece.first : piece.stop]
         a, b = int(chosen[0]), int(chosen[-1]) + 1
         patches = np.asarray(arrays.patches[begin + a : begin + b])
         if not patches[:, 0].any():
@@ -168,13 +204,17 @@ class PieceReader:
             patches = patches[chosen - a]
         nuclei = slice(int(start[a]), int(start[b]))
         row = np.asarray(arrays.nuclei_row[nuclei])
+        yx = np.asarray(arrays.nuclei_yx[nuclei])
+        if seen is not None:
+            mine = seen[nuclei.start - start[0] : nuclei.stop - start[0]]
+            row, yx = row[mine], yx[mine]
         # Patches without nuclei own none of these, so what is left of them stays side by side.
-        lengths = np.diff(start)[chosen]
+        lengths = owned[chosen]
         row0, row1 = int(row[0]), int(row[-1]) + 1
         return LoadedPatches(
             patches=(patches,),
             nuclei_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            nuclei_yx=np.asarray(arrays.nuclei_yx[nuclei]),
+            nuclei_yx=yx,
             nuclei_row=row - row0,
             section=np.full(row1 - row0, self._section, np.int64),
             row_index=np.arange(row0, row1, dtype=np.int64) + self._first_row,
@@ -198,8 +238,18 @@ class PieceReader:
             return None
         start = np.asarray(lists[0][row0 : row1 + 1])
         index = np.asarray(lists[1][int(start[0]) : int(start[-1])])
-        place = start[:-1, None] - start[0] + np.arange(NEIGHBOURS)
+        start = start - start[0]
+        if self._kept is not None:
+            seen = self._kept[index]
+            index, start = index[seen], np.concatenate([[0], np.cumsum(seen)])[start]
+        place = start[:-1, None] + np.arange(NEIGHBOURS)
         there = place < (start[1:] - start[0])[:, None]
         found = np.full(place.shape, -1, np.int64)
         found[there] = self._first_row + index[place[there]]
         return found
+
+
+def _seen_in_each(seen: npt.NDArray[np.bool_], start: IntArray) -> IntArray:
+    """How many nuclei of each patch are seen, (p,); `seen` begins at the first patch's first."""
+    up_to = np.concatenate([[0], np.cumsum(seen)])
+    return np.asarray(np.diff(up_to[start - start[0]]), np.int64)

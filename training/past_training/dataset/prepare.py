@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from napari_past.errors import CannotWrite
 from napari_past.files import atomic_write
+from past_training.dataset.lock import only_writer
 from past_training.dataset.read import PairedDataset, open_dataset, parsed_info
 from past_training.dataset.schema import INFO, BadDataset, DatasetInfo, PrepareConfig
 from past_training.dataset.write import OnProgress, writable, write_section
@@ -55,35 +56,36 @@ def prepare(
     BadPairing
         A section's picture and rows do not fit together, or sections do not fit each other.
     CannotWrite
-        The disk is full or read-only; whole shards are kept.
+        The disk is full or read-only, or another process is writing it; whole shards are kept.
     Cancelled
         Whole shards are kept.
     """
-    info = _begun(out, config, force)
-    light: list[MeasuredSection] = []
-    told: set[str] = set()
-    for section in sections:
-        light.append(_without_rows(section))
-        for warning in (*check(section), *check_together(light)):
-            if warning not in told:
-                on_warning(warning)
-            told.add(warning)
-        if len(light) == 1:  # what is wrong with the source leaves nothing behind
-            _make_ready(out, info, force)
-        genes = tuple(dict.fromkeys((*info.genes, *section.genes)))
-        places = {gene: k for k, gene in enumerate(genes)}
-        record = write_section(out, section, config, places, on_progress, cancelled, source)
-        others = {one.name: one for one in info.sections}
-        records = tuple((others | {record.name: record}).values())
-        info = info.model_copy(update={"genes": genes, "sections": records})
-        _write_info(out, info)
+    _check_place(out)
+    with only_writer(out):
+        info = _begun(out, config, force)
+        light: list[MeasuredSection] = []
+        told: set[str] = set()
+        for section in sections:
+            light.append(_without_rows(section))
+            for warning in (*check(section), *check_together(light)):
+                if warning not in told:
+                    on_warning(warning)
+                told.add(warning)
+            if len(light) == 1:  # what is wrong with the source leaves nothing behind
+                _make_ready(out, info, force)
+            genes = tuple(dict.fromkeys((*info.genes, *section.genes)))
+            places = {gene: k for k, gene in enumerate(genes)}
+            record = write_section(out, section, config, places, on_progress, cancelled, source)
+            others = {one.name: one for one in info.sections}
+            records = tuple((others | {record.name: record}).values())
+            info = info.model_copy(update={"genes": genes, "sections": records})
+            _write_info(out, info)
     if not info.sections:
         raise BadDataset(f"There was no section to put into {out.name}; give at least one source.")
     return open_dataset(out)
 
 
-def _begun(out: Path, config: PrepareConfig, force: bool) -> DatasetInfo:
-    """What is at `out` already, unless it is to go, or a dataset without sections."""
+def _check_place(out: Path) -> None:
     if out.suffix != SUFFIX:
         raise BadDataset(
             f"A dataset is a folder that ends in {SUFFIX}, but got {out.name!r}; "
@@ -93,6 +95,10 @@ def _begun(out: Path, config: PrepareConfig, force: bool) -> DatasetInfo:
         raise CannotWrite(f"{out} is a file, but a dataset is a folder; give another name.")
     if not out.parent.is_dir():
         raise CannotWrite(f"The folder {out.parent} of {out.name} does not exist; create it first.")
+
+
+def _begun(out: Path, config: PrepareConfig, force: bool) -> DatasetInfo:
+    """What is at `out` already, unless it is to go, or a dataset without sections."""
     there = (out / INFO).is_file()
     if not there and out.exists() and any(out.iterdir()):
         raise BadDataset(f"{out} holds something that is no dataset; give another name.")

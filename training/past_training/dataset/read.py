@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -84,7 +84,8 @@ def parsed_info(content: bytes, where: str) -> DatasetInfo:
 class PairedDataset:
     """Sections whose H&E and measured rows belong together; made by `open_dataset`.
 
-    `select` narrows the sections; all else stays, so that a row keeps its number.
+    `select` narrows the sections and `with_rows` the rows of one; all else stays, so that a row
+    keeps its number.
     """
 
     place: Place
@@ -92,6 +93,8 @@ class PairedDataset:
     """As ``dataset.json`` has it, with every section."""
     sections: tuple[SectionRecord, ...]
     """Those that are selected."""
+    _seen: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Of sections of which not every row is seen: a byte for each row, 0 or 1."""
     _open: dict[str, SectionArrays] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -155,6 +158,61 @@ class PairedDataset:
                 f"select by one of them."
             )
         return replace(self, sections=kept)
+
+    def with_rows(self, rows: Mapping[str, npt.NDArray[np.bool_]]) -> PairedDataset:
+        """The same dataset in which fewer rows are seen: by `Batches`, and by all that is fitted.
+
+        Parameters
+        ----------
+        rows
+            Selected section → bool (rows,), False for rows that are not to be seen. What is hidden
+            already stays hidden, and sections that are not named stay as they are. `section` gives
+            the arrays as they are stored: whoever reads them asks `rows_kept`.
+
+        Raises
+        ------
+        BadDataset
+            A section is not there, its mask is not one of its rows, or none of them is left.
+        """
+        seen = dict(self._seen)
+        self._check_known("section", rows, [record.name for record in self.sections])
+        for record in self.sections:
+            if record.name not in rows:
+                continue
+            mask = np.asarray(rows[record.name])
+            if mask.dtype != np.bool_ or mask.shape != (record.rows,):
+                raise BadDataset(
+                    f"The rows to see of section {record.name} are told by {record.rows} values of "
+                    f"True or False, but got {mask.dtype} of shape {mask.shape}; give one for each "
+                    f"row."
+                )
+            before = self.rows_kept(record.name)
+            mask = mask if before is None else mask & before
+            if not mask.any():
+                raise BadDataset(
+                    f"No row of section {record.name} is left to see; keep some, or leave the "
+                    f"section out."
+                )
+            seen[record.name] = mask.tobytes()
+        return replace(self, _seen=seen)
+
+    def rows_kept(self, name: str) -> npt.NDArray[np.bool_] | None:
+        """Which rows of a section are seen, bool (rows,); None where all are."""
+        return np.frombuffer(self._seen[name], np.bool_) if name in self._seen else None
+
+    def usable_rows(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which rows of a selected section are seen and have a nucleus and a count, bool (rows,).
+
+        Raises
+        ------
+        BadDataset
+            There is no such section.
+        """
+        section = self.section(name)
+        usable = np.asarray(section.counts_total[:]) > 0
+        usable &= np.bincount(np.asarray(section.nuclei_row[:]), minlength=len(usable)) > 0
+        kept = self.rows_kept(name)
+        return np.asarray(usable if kept is None else usable & kept)
 
     def _check_known(self, what: str, wanted: Collection[str] | None, known: Sequence[str]) -> None:
         for one in wanted or ():

@@ -29,6 +29,8 @@ _NAME = re.compile(r"checkpoint-(\d{8,})\.pt")
 
 Facts = Mapping[str, str | int | float | bool]
 """What must be the same for a run to go on, by the name under which a user knows it."""
+FREE = frozenset({"--patience"})
+"""Facts that are kept beside those, but may change: what is learnt does not depend on them."""
 
 
 class BadCheckpoint(PastError):
@@ -165,7 +167,7 @@ def checkpoint_to_resume(resume: str, folder: Path) -> Path | None:
 
 def _check_facts(path: Path, then: Facts, now: Facts) -> None:
     for name in dict.fromkeys([*then, *now]):
-        if then.get(name) != now.get(name):
+        if name not in FREE and then.get(name) != now.get(name):
             raise BadCheckpoint(
                 f"{path} is of a run with {name} {then.get(name)}, but this one has "
                 f"{now.get(name)}; give the same to go on, or start anew without --resume."

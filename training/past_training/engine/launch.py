@@ -25,6 +25,8 @@ from past_training.engine.checkpoint import (
     load_checkpoint,
 )
 from past_training.engine.early_stop import EarlyStop
+from past_training.engine.export_warning import export_warning
+from past_training.engine.gene_levels import gene_levels
 from past_training.engine.hub import brings_weights
 from past_training.engine.loop import LoopConfig, fit
 from past_training.engine.options import add_arguments
@@ -42,13 +44,11 @@ from past_training.engine.towers import image_tower
 from past_training.engine.training import Training
 from past_training.engine.validation import Validation
 from past_training.objectives.config import ObjectiveConfig
-from past_training.objectives.expression import PER
 
 __all__ = ["add_arguments", "execute", "main"]
 
 log = logging.getLogger("past_training")
 
-_ROWS_FOR_MEANS = 20_000
 # What may change when a run goes on; all else of its options must stay.
 _FREE = frozenset({
     "data", "exp_name", "output_dir", "log_dir", "resume", "save_interval", "log_interval",
@@ -121,7 +121,8 @@ def execute(options: argparse.Namespace) -> int:
             f"{folder} holds checkpoints of a run already; go on with --resume auto, or give "
             f"another --exp-name."
         )
-    split = held_out(open_dataset(options.data), options.validation)
+    dataset = open_dataset(options.data)
+    split = held_out(dataset, options.validation)
     genes = split.train.genes if options.genes == "all" else split.train.common_genes
     objective = _objective(options, bool(genes))
     fabric = launched_fabric(options.device, options.precision)
@@ -138,6 +139,12 @@ def execute(options: argparse.Namespace) -> int:
     # The same weights in every process, then random numbers of its own for each.
     seed_everything(options.seed)
     model = _model(fabric, options, split.train, genes, objective)
+    if (
+        fabric.is_global_zero
+        and resumed is None
+        and (warning := export_warning(options.image_tower, model.image_tower, dataset))
+    ):
+        log.warning(warning)
     seed_everything(options.seed + 1 + fabric.global_rank)
     optimizer = adamw(
         model, model.image_tower, options.lr, options.encoder_lr_factor, options.weight_decay
@@ -170,6 +177,12 @@ def execute(options: argparse.Namespace) -> int:
         why = " (stopped early)" if stopped else ""
         print(f"{folder}: {training.position.step} steps, {training.position.epoch} epochs{why}")
     return 0
+
+
+def content_of(dataset: PairedDataset) -> str:
+    """Digest of what the sections of a dataset were made from, and of their order."""
+    sections = "\n".join(record.source_sha256 for record in dataset.sections)
+    return hashlib.sha256(sections.encode()).hexdigest()[:16]
 
 
 def held_out(dataset: PairedDataset, validation: str) -> Split:
@@ -206,22 +219,6 @@ def held_out(dataset: PairedDataset, validation: str) -> Split:
     return Split(
         dataset.select(sections=train), dataset.select(sections=held), f"{kind} {validation}"
     )
-
-
-def mean_rates(dataset: PairedDataset, genes: Sequence[str]) -> torch.Tensor:
-    """Mean rate (G,) of each gene in counts per 10k, over up to 20,000 rows of each section."""
-    place = {gene: k for k, gene in enumerate(dataset.genes)}
-    columns = [place[gene] for gene in genes]
-    sums, rows = torch.zeros(len(genes), dtype=torch.float64), torch.zeros(len(genes))
-    for record in dataset.sections:
-        arrays = dataset.section(record.name)
-        n = min(record.rows, _ROWS_FOR_MEANS)
-        total = torch.from_numpy(arrays.counts_total[:n]).clamp(min=1).double()
-        counts = arrays.counts(0, n)[:, columns]
-        sums += torch.from_numpy(counts.T @ (PER / total.numpy()))
-        measured = set(arrays.genes)
-        rows += n * torch.tensor([float(gene in measured) for gene in genes])
-    return (sums / rows.clamp(min=1)).float()
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -278,6 +275,7 @@ def _objective(options: argparse.Namespace, has_genes: bool) -> ObjectiveConfig:
             expression=options.expression if has_genes else 0.0,
             expression_loss=options.expression_loss,
             self_supervised=options.self_supervised,
+            texture=options.texture,
             anchor=options.anchor,
         )
     except pydantic.ValidationError as exc:
@@ -315,7 +313,7 @@ def _model(
             f"The sections of {dataset.name} measured no gene in common and have no tokens; use "
             f"--genes all, or prepare a dataset of sections that go together."
         )
-    return PairModel(objective, tower, cells, dim, mean_rates(dataset, genes))
+    return PairModel(objective, tower, cells, dim, gene_levels(dataset, genes))
 
 
 def _validation(
@@ -339,13 +337,13 @@ def _validation(
 def _facts(
     options: argparse.Namespace, fabric: Fabric, split: Split, genes: Sequence[str]
 ) -> Facts:
-    """What a checkpoint must share with the run that goes on from it."""
-    sections = "\n".join(record.source_sha256 for record in split.train.sections)
+    """What a checkpoint must share with the run that goes on from it, and what else is kept."""
     facts: dict[str, str | int | float | bool] = {
-        "the dataset's content": hashlib.sha256(sections.encode()).hexdigest()[:16],
+        "the dataset's content": content_of(split.train),
         "genes": hashlib.sha256("\n".join(genes).encode()).hexdigest()[:16],
         "held out": split.name,
         "processes": fabric.world_size,
+        "--patience": "none" if options.patience is None else options.patience,
     }
     for name, value in vars(options).items():
         if name not in _FREE:

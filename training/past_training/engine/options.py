@@ -125,6 +125,10 @@ def _objectives(group: argparse._ArgumentGroup) -> None:
         help="two views of the same nuclei (0)",
     )  # fmt: skip
     group.add_argument(
+        "--texture", type=float, default=0.0, metavar="W",
+        help="tell colour and texture around each nucleus from its embedding (0)",
+    )  # fmt: skip
+    group.add_argument(
         "--anchor", type=float, default=0.0, metavar="W",
         help="stay near the tower as it was at the start (0)",
     )  # fmt: skip

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
 from past_training.engine.cell_tower import CountTower, Neighbourhood, TokenTower
+from past_training.engine.gene_levels import GeneLevels
 from past_training.engine.inputs import Inputs
 from past_training.engine.towers import ImageTower
 from past_training.objectives.config import ObjectiveConfig
 from past_training.objectives.contrastive import Temperature
 from past_training.objectives.expression import row_rates as row_means
 from past_training.objectives.outputs import Outputs
+from past_training.objectives.texture import TEXTURES, texture
 
 PROJECTED, EXPANDED = 256, 512
 # softplus of this is 1: a rate starts at its gene's mean.
@@ -65,9 +67,11 @@ class PairModel(nn.Module):
     ----------
     cell_tower, cell_dim
         Of the contrastive objective, which alone needs it, and the length of its vectors.
-    mean_rate_G
-        Mean rate of each gene over the training rows, in counts per 10k.
+    levels
+        Of each gene over the training rows.
     """
+
+    deviation_G: Tensor
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class PairModel(nn.Module):
         image_tower: ImageTower,
         cell_tower: CountTower | TokenTower | None,
         cell_dim: int,
-        mean_rate_G: Tensor,
+        levels: GeneLevels,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -91,14 +95,18 @@ class PairModel(nn.Module):
             self.cell_head = Projection(cell_dim)
             self.temperature = Temperature()
         if objective.expression:
-            self.rate_head = RateHead(dim, mean_rate_G)
+            self.rate_head = RateHead(dim, levels.mean_rate_G)
+            self.register_buffer("deviation_G", levels.deviation_G)
             if objective.expression_loss == "negative-binomial":
-                self.log_dispersion_G = nn.Parameter(torch.zeros(len(mean_rate_G)))
+                self.log_dispersion_G = nn.Parameter(torch.zeros(len(levels.mean_rate_G)))
         if objective.self_supervised:
             self.expander = nn.Sequential(
                 nn.Linear(dim, EXPANDED), nn.LayerNorm(EXPANDED), nn.GELU(),
                 nn.Linear(EXPANDED, EXPANDED),
             )  # fmt: skip
+
+        if objective.texture:
+            self.texture_head = nn.Linear(dim, TEXTURES)
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for all but the tower as it was."""
@@ -123,7 +131,9 @@ class PairModel(nn.Module):
                 tau=self.temperature(),
             )
         if objective.expression:
-            outputs = outputs._replace(rates_NG=self.rate_head(nuclei_NE))
+            outputs = outputs._replace(
+                rates_NG=self.rate_head(nuclei_NE), deviation_G=self.deviation_G
+            )
             if objective.expression_loss == "negative-binomial":
                 # A copy: Fabric hangs a hook on every tensor that leaves a model, each time anew.
                 outputs = outputs._replace(log_dispersion_G=self.log_dispersion_G.clone())
@@ -132,6 +142,11 @@ class PairModel(nn.Module):
             outputs = outputs._replace(
                 view_a_NP=self.expander(nuclei_NE),
                 view_b_NP=self.expander(self.image_tower(*inputs.second)),
+            )
+        if objective.texture:
+            outputs = outputs._replace(
+                described_NT=self.texture_head(nuclei_NE),
+                texture_NT=texture(inputs.image_BCHW, inputs.where_N3),
             )
         if objective.anchor:
             with torch.no_grad():

@@ -5,14 +5,17 @@ Shapes: B patches, C = 3 channels, H x W pixels, N nuclei, T tokens, E numbers o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import timm
 import torch
 from torch import Tensor, nn
 
 from napari_past.errors import PastError
-from napari_past.model.card import TowerCard
+from napari_past.model.card import EncoderCard, TowerCard
 from napari_past.model.tower import DenseTower
 from past_training.engine.hub import TowerSource, TowerUnavailable, explained, tower_source
 
@@ -32,14 +35,24 @@ class ImageTower(nn.Module):
 
     mean_C11: Tensor
     std_C11: Tensor
+    body: nn.Module
+    """Of normalised pixels; low-rank additions may stand in for it while they are trained."""
 
-    def __init__(self, body: DenseTower | PooledTower, embed_dim: int, config: Any) -> None:
+    def __init__(
+        self,
+        body: DenseTower | PooledTower,
+        embed_dim: int,
+        config: Mapping[str, Any] | None,
+        card: TowerCard | None = None,
+    ) -> None:
         super().__init__()
         self.body = body
         self.embed_dim = embed_dim
-        trained = config is not None
-        mean = tuple(config["mean"]) if trained else STAIN_MEAN
-        std = tuple(config["std"]) if trained else STAIN_STD
+        self.card = card
+        """Of a tower that is sampled at nuclei, as a model file has it; None for a pooled one."""
+        mean, std = STAIN_MEAN, STAIN_STD
+        if config is not None:
+            mean, std = tuple(config["mean"]), tuple(config["std"])
         self.register_buffer("mean_C11", torch.tensor(mean).view(3, 1, 1) * 255)
         self.register_buffer("std_C11", torch.tensor(std).view(3, 1, 1) * 255)
 
@@ -83,6 +96,30 @@ class PooledTower(nn.Module):
             prefix = int(getattr(self.backbone, "num_prefix_tokens", 1))
             pooled = torch.cat([pooled[:, 0], pooled[:, prefix:].mean(1)], dim=1)
         return pooled[where_N3[:, 0].long()]
+
+
+def dense_tower(encoder: EncoderCard) -> ImageTower:
+    """The tower that a card describes, with fresh weights; its `body` is what a model file holds.
+
+    Raises
+    ------
+    TowerUnavailable
+        timm has no such backbone, or not with these stages.
+    """
+    card = encoder.tower
+    try:
+        body = DenseTower(card)
+    except (RuntimeError, ValueError, IndexError, AssertionError, TypeError) as exc:
+        raise TowerUnavailable(
+            f"{card.backbone} with stages {card.stages} cannot be built ({exc}); name a backbone "
+            f"of timm and stages that it has."
+        ) from exc
+    return ImageTower(body, card.embed_dim, {"mean": encoder.mean, "std": encoder.std}, card)
+
+
+def dense_state(tower: ImageTower) -> dict[str, npt.NDArray[np.generic]]:
+    """Weights of a dense tower's body by name, on the CPU, as a model file holds them."""
+    return {k: v.detach().cpu().numpy() for k, v in tower.body.state_dict().items()}
 
 
 def image_tower(
@@ -139,7 +176,8 @@ def _pooled(name: str, source: TowerSource, probe: Tensor, pretrained: bool) -> 
         if not pretrained:
             return _only_reached(ImageTower(tower, embed_dim, None), probe)
         backbone = timm.create_model(source.timm_name, pretrained=True, **options)
-        trained = ImageTower(PooledTower(backbone), embed_dim, backbone.pretrained_cfg)
+        config = cast(Any, backbone).pretrained_cfg
+        trained = ImageTower(PooledTower(backbone), embed_dim, config)
         return _only_reached(trained, probe)
     raise _wrong_size(name, probe, reasons)
 
@@ -167,9 +205,9 @@ def _sampled(
             reasons.append(str(exc))
             continue
         if not pretrained:
-            return _only_reached(ImageTower(tower, embed_dim, None), probe)
+            return _only_reached(ImageTower(tower, embed_dim, None, card), probe)
         tower.backbone = timm.create_model(source.timm_name, pretrained=True, **options)
-        trained = ImageTower(tower, embed_dim, cast(Any, tower.backbone).pretrained_cfg)
+        trained = ImageTower(tower, embed_dim, cast(Any, tower.backbone).pretrained_cfg, card)
         return _only_reached(trained, probe)
     raise _wrong_size(name, probe, reasons)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ from past_training.evaluation.defaults import BASELINES, FOUNDATION, ROWS_LIMIT
 if TYPE_CHECKING:
     from napari_past.model import Model
     from past_training.dataset.read import PairedDataset
+    from past_training.dataset.splits import Fold
     from past_training.evaluation.gene_choice import AskedGenes
-    from past_training.evaluation.result import ModelFacts
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,8 +34,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out", type=Path, required=True, metavar="REPORT", help="NAME.md or .html; both are made"
     )
     parser.add_argument(
-        "--by", choices=("patient", "section"), default="patient",
-        help="what is held out in turn (default: patient; section where there is one patient)",
+        "--by", choices=("patient", "section", "block"), default="patient",
+        help="what is held out in turn (default: patient; section where there is one patient); "
+        "block: parts of a single section, which say nothing of another one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--buffer-um", type=float, metavar="X",
+        help="with --by block: rows this near to a held-out one are not trained on (default: twice "
+        "what the model sees around a nucleus)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--blocks", type=_positive, metavar="N",
+        help="with --by block: how many blocks (default 4)",
     )  # fmt: skip
     parser.add_argument(
         "--genes", type=_listed, metavar="A,B,…|all", help="to report beside those that are chosen"
@@ -57,20 +67,31 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def execute(options: Namespace) -> int:
     """Check everything, then evaluate and write the report."""
+    from napari_past.errors import PastError
     from napari_past.model import load_model
     from past_training.dataset.read import open_dataset
     from past_training.dataset.splits import leave_out
+    from past_training.evaluation.about_model import mean_expression, model_facts
     from past_training.evaluation.baselines import baselines
     from past_training.evaluation.marker_sets import marker_check, read_tiles
     from past_training.evaluation.predictors import ModelFile
     from past_training.evaluation.protocol import evaluate
-    from past_training.evaluation.report import report_files, write_report
+    from past_training.evaluation.report import report_files, same_section_note, write_report
+    from past_training.evaluation.rows import all_rows
     from past_training.evaluation.summary import MEAN_R, summary
 
+    if options.by != "block" and (options.buffer_um is not None or options.blocks is not None):
+        raise PastError(
+            f"--buffer-um and --blocks belong to --by block, but got --by {options.by}; add it, or "
+            f"leave them out."
+        )
     files = report_files(options.out)
     models = [load_model(name, options.device) for name in options.model]
     dataset = open_dataset(options.data)
-    splits = list(leave_out(dataset, options.by))
+    if options.by == "block":
+        splits = list(_blocks(options, dataset, models))
+    else:
+        splits = list(leave_out(dataset, options.by))
     genes = _genes(options.genes, dataset)
     tiles = read_tiles(options.crc) if options.crc is not None else []
     model = ModelFile(models)
@@ -82,15 +103,29 @@ def execute(options: Namespace) -> int:
     checked = None
     if tiles:
         _tell("single cells")
-        checked = marker_check(models[0], tiles, _expression(models[0], dataset, options.rows))
-    found = replace(found, model=_facts(models), unavailable=tuple(missing), markers=checked)
+        expression = mean_expression(models[0], all_rows(dataset, options.rows).rows)
+        checked = marker_check(models[0], tiles, expression)
+    found = replace(found, model=model_facts(models), unavailable=tuple(missing), markers=checked)
     write_report(found, options.out)
     for name in found.predictors:
         result = summary(found, name, MEAN_R)
-        told = f"mean r {result.mean:.3f} on {len(result.points)} of {result.of} sections"
+        told = f"mean r {result.mean:.3f} on {len(result.points)} of {result.of} {found.unit}s"
         print(f"{name}: {told if result.points else 'trained on every section: not compared'}")
+    if note := same_section_note(found):
+        print(note)
     print(f"{files[0]} and {files[1].name}")
     return 0
+
+
+def _blocks(options: Namespace, dataset: PairedDataset, models: Sequence[Model]) -> Iterator[Fold]:
+    from past_training.dataset.blocks import BLOCKS, leave_block_out
+
+    buffer_um = options.buffer_um
+    if buffer_um is None:
+        # The half of it for what is seen around a training row, the other around a held-out one.
+        encoders = [model.card.encoder for model in models]
+        buffer_um = max(2 * encoder.halo_px * encoder.mpp for encoder in encoders)
+    return leave_block_out(dataset, buffer_um, options.blocks or BLOCKS)
 
 
 def _tell(text: str) -> None:
@@ -120,31 +155,3 @@ def _genes(asked: Sequence[str] | None, dataset: PairedDataset) -> AskedGenes:
         return "all"
     found = [resolve(name, dataset.genes, holder=dataset.name).symbols for name in asked]
     return list(dict.fromkeys(symbol for symbols in found for symbol in symbols))
-
-
-def _expression(model: Model, dataset: PairedDataset, limit: int) -> dict[str, float]:
-    """Mean measured log1p(counts per 10k) of each gene of the model that was measured."""
-    from past_training.evaluation.genes import mean_and_deviation
-    from past_training.evaluation.predictors import model_symbols
-    from past_training.evaluation.rows import section_rows
-
-    parts = [section_rows(dataset, record.name, limit).sparse for record in dataset.sections]
-    mean, _ = mean_and_deviation(parts)
-    place = {gene: i for i, gene in enumerate(dataset.genes)}
-    symbols = model_symbols(model, dataset.genes)
-    return {symbol: float(mean[place[gene]]) for gene, symbol in symbols.items()}
-
-
-def _facts(models: Sequence[Model]) -> ModelFacts:
-    from past_training.evaluation.result import ModelFacts
-
-    card = models[0].card
-    return ModelFacts(
-        card.name,
-        card.version,
-        tuple(model.sha256 for model in models),
-        card.licence,
-        card.attribution,
-        card.training_data,
-        card.expression_unit,
-    )

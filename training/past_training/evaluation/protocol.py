@@ -13,15 +13,16 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
+from typing import get_args
 
 from napari_past import __version__
 from napari_past.errors import PastError
 from past_training.dataset.read import PairedDataset
-from past_training.dataset.splits import Fold
+from past_training.dataset.splits import By, Fold
 from past_training.evaluation.defaults import ROWS_LIMIT
 from past_training.evaluation.gene_choice import AskedGenes, GeneChoice, chosen_genes
 from past_training.evaluation.predictors import Fitted, Predictor
-from past_training.evaluation.result import By, DatasetFacts, Evaluation, FoldResult
+from past_training.evaluation.result import DatasetFacts, Evaluation, FoldResult
 from past_training.evaluation.rows import SectionRows, TrainingSet, section_rows
 from past_training.evaluation.scoring import Standings, scored_section
 
@@ -46,7 +47,8 @@ def evaluate(
     predictors
         The first is the one that it is about; baselines follow.
     splits
-        As `past_training.dataset.splits.leave_out` gives them.
+        As `past_training.dataset.splits.leave_out` gives them, or
+        `past_training.dataset.blocks.leave_block_out`.
     genes
         Beside the 1000 best expressed of the training rows (250 most variable of which the table
         is about): symbols to report, ``"all"``, or None.
@@ -62,23 +64,28 @@ def evaluate(
     UnknownGene
         A gene that was asked for is not in the dataset.
     PastError
-        A predictor cannot read the dataset, or no gene is common to all predictors.
+        A row is trained on and held out at once, a predictor cannot read the dataset, or no gene is
+        common to all predictors.
     """
     names = [p.name for p in predictors]
     if len(set(names)) != len(names) or not names:
         raise PastError(f"Predictors need different names, but got {', '.join(names) or 'none'}.")
     folds = list(splits)
-    for fold in folds:
-        _check_apart(fold)
-    shared = any(set(fold.train.patients) & set(fold.held.patients) for fold in folds)
-    by: By = "section" if shared else "patient"
-    kept: dict[str, SectionRows] = {}
+    # Also checks that no row is on both sides.
+    gaps = [gap for fold in folds if (gap := fold.gap_um()) is not None]
+    by: By = max((fold.by for fold in folds), key=get_args(By).index, default="patient")
+    kept: dict[tuple[str, bytes | None], SectionRows] = {}
 
     def rows_of(part: PairedDataset) -> tuple[SectionRows, ...]:
+        found = []
         for record in part.sections:
-            if record.name not in kept:
-                kept[record.name] = section_rows(part, record.name, rows_limit)
-        return tuple(kept[record.name] for record in part.sections)
+            # Two folds may show different rows of one section.
+            mask = part.rows_kept(record.name)
+            key = record.name, None if mask is None else mask.tobytes()
+            if key not in kept:
+                kept[key] = section_rows(part, record.name, rows_limit)
+            found.append(kept[key])
+        return tuple(found)
 
     results = []
     for number, fold in enumerate(folds, 1):
@@ -92,7 +99,9 @@ def evaluate(
         compared = _compared(chosen, [one for _, one in fitted])
         standings = Standings(dataset.info.sections, by)
         held = tuple(
-            scored_section(rows, train, compared, fitted, standings, shuffles)
+            scored_section(
+                _held_name(fold, rows), rows, train, compared, fitted, standings, shuffles
+            )
             for rows in rows_of(fold.held)
         )
         results.append(
@@ -106,7 +115,10 @@ def evaluate(
                 held,
             )
         )
-    return Evaluation(_facts(dataset), None, by, tuple(names), tuple(results), versions=_versions())
+    return Evaluation(
+        _facts(dataset), None, by, tuple(names), tuple(results), versions=_versions(),
+        gap_um=min(gaps, default=None),
+    )  # fmt: skip
 
 
 def _compared(chosen: GeneChoice, fitted: Sequence[Fitted]) -> GeneChoice:
@@ -119,13 +131,12 @@ def _compared(chosen: GeneChoice, fitted: Sequence[Fitted]) -> GeneChoice:
     return compared
 
 
-def _check_apart(fold: Fold) -> None:
-    both = {r.name for r in fold.train.sections} & {r.name for r in fold.held.sections}
-    if both:
-        raise PastError(
-            f"Section {min(both)} is trained on and held out at once in the fold {fold.name!r}; "
-            f"split by patient or by section."
-        )
+def _held_name(fold: Fold, rows: SectionRows) -> str:
+    """What the report calls a section that is held out: blocks of one section differ in name."""
+    section = rows.record.name
+    if section not in fold.shared:
+        return section
+    return fold.name if len(fold.held.sections) == 1 else f"{section}, {fold.name}"
 
 
 def _facts(dataset: PairedDataset) -> DatasetFacts:

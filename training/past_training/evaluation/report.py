@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -87,6 +88,8 @@ def markdown_report(evaluation: Evaluation, figures: Mapping[str, bytes] | None 
     """The report in Markdown; the pictures follow at its end as data, so that it is one file."""
     figures = _figures(evaluation) if figures is None else figures
     lines = [f"# {plain(_title(evaluation))}", "", f"**{RESEARCH_USE}**", ""]
+    if note := same_section_note(evaluation):
+        lines += [f"**{note}**", ""]
     for section in (
         _measured(evaluation),
         _compared(evaluation),
@@ -102,6 +105,18 @@ def markdown_report(evaluation: Evaluation, figures: Mapping[str, bytes] | None 
         lines += section
     lines += [f"[{name}]: data:image/png;base64,{_base64(png)}" for name, png in figures.items()]
     return "\n".join(lines) + "\n"
+
+
+def same_section_note(evaluation: Evaluation) -> str:
+    """What must be told wherever figures of blocks of one section are; else empty."""
+    if evaluation.by != "block":
+        return ""
+    gap_um = math.floor(evaluation.gap_um or 0)
+    between = f"with a buffer of {gap_um} µm" if gap_um else "without a buffer"
+    return (
+        f"Same section: training and test are blocks of the same section, {between} between them. "
+        f"This says nothing of another section or patient."
+    )
 
 
 def _figures(evaluation: Evaluation) -> dict[str, bytes]:
@@ -132,7 +147,7 @@ def _measured(evaluation: Evaluation) -> list[str]:
         ]
     lines += [
         f"- Data: {plain(dataset.name)}: {plain(dataset.technology)}, {plain(dataset.tissue)}, "
-        f"{dataset.sections} sections of {_count(dataset.patients, 'patient')}, "
+        f"{_count(dataset.sections, 'section')} of {_count(dataset.patients, 'patient')}, "
         f"{dataset.resolution}, read at {dataset.mpp:g} µm/px. Values are log1p(counts per 10k).",
         f"- Protocol: {_protocol(evaluation)} Every predictor was fitted on the same training rows "
         f"and read the same held-out rows.",
@@ -145,11 +160,17 @@ def _measured(evaluation: Evaluation) -> list[str]:
 
 
 def _protocol(evaluation: Evaluation) -> str:
+    held_out = "was held out in turn" if len(evaluation.folds) > 1 else "was held out"
     if evaluation.by == "patient":
-        return "one patient was held out in turn, with all of the patient's sections."
+        return f"one patient {held_out}, with all of the patient's sections."
+    if evaluation.by == "block":
+        return (
+            f"one block of the section {held_out}; the other blocks were trained on, without the "
+            f"rows in the buffer."
+        )
     return (
-        "one section was held out in turn; the patient's other sections were trained on, so "
-        "nothing here tells of another patient."
+        f"one section {held_out}; the patient's other sections were trained on, so nothing here "
+        f"tells of another patient."
     )
 
 
@@ -177,14 +198,18 @@ def _rows(evaluation: Evaluation) -> str:
 
 
 def _compared(evaluation: Evaluation) -> list[str]:
-    return [
-        "## The table",
-        "",
-        "Means over the genes, then over the sections (over patients where patients are held out). "
+    units = {"patient": "patients", "section": "sections", "block": "blocks"}[evaluation.by]
+    caption = (
+        f"Means over the genes, then over the {units}. "
         "r: Pearson; ρ: Spearman; RMSE in log1p(counts per 10k); AUC seen: does the predicted "
         "value tell rows in which the gene was seen from those in which it was not; r of a row: "
         "over the genes of a row, where the training mean alone scores high. A constant "
-        "prediction has r 0.",
+        "prediction has r 0."
+    )
+    return [
+        "## The table",
+        "",
+        " ".join(filter(None, (same_section_note(evaluation), caption))),
         "",
         *main_table(evaluation),
         "",
@@ -198,6 +223,11 @@ def _compared(evaluation: Evaluation) -> list[str]:
 def _interval_sentence(evaluation: Evaluation) -> str:
     patients = {section.patient for section in evaluation.sections}
     sections = len(evaluation.sections)
+    if evaluation.by == "block":
+        return (
+            f"{_count(sections, 'block').capitalize()} of the same section: the points are shown "
+            f"and no interval, since blocks of one section are alike."
+        )
     units = len(patients) if evaluation.by == "patient" else sections
     unit = "patient" if evaluation.by == "patient" else "section"
     whose = "" if evaluation.by == "patient" else f" of {_count(len(patients), 'patient')}"
@@ -212,8 +242,9 @@ def _interval_sentence(evaluation: Evaluation) -> str:
 
 
 def _by_section(evaluation: Evaluation) -> list[str]:
-    lines = ["## Section by section", "", "Mean r over the variable genes.", ""]
-    lines += [*points_table(evaluation), "", "![Mean r on each held-out section][points]", ""]
+    unit = evaluation.unit
+    lines = [f"## {unit.capitalize()} by {unit}", "", "Mean r over the variable genes.", ""]
+    lines += [*points_table(evaluation), "", f"![Mean r on each held-out {unit}][points]", ""]
     better = advantage_table(evaluation)
     if better:
         first = plain(evaluation.predictors[0])
@@ -259,10 +290,12 @@ def _maps(evaluation: Evaluation, figures: Mapping[str, bytes]) -> list[str]:
             shown = section.maps[0]
             why = "; ".join(f"{plain(m.gene)} {m.chosen}" for m in section.maps)
             text = f"{plain(section.name)} by {plain(shown.predictor)}: {why}."
-            lines += [text, "", f"![Maps of section {plain(section.name)}][maps-{k}]", ""]
+            what = plain(section.name)
+            what = what if evaluation.unit == "block" else f"section {what}"
+            lines += [text, "", f"![Maps of {what}][maps-{k}]", ""]
     left_out = len(evaluation.sections) - MOST_MAPS
     if left_out > 0:
-        lines += [f"{_count(left_out, 'section')} more are not drawn.", ""]
+        lines += [f"{_count(left_out, evaluation.unit)} more are not drawn.", ""]
     return lines
 
 

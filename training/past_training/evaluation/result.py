@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from past_training.dataset.splits import By
 from past_training.evaluation.retrieval import Retrieval
 
 if TYPE_CHECKING:
     from past_training.evaluation.marker_sets import MarkerCheck
 
-By = Literal["patient", "section"]
 Scores = npt.NDArray[np.float64]
 
 
@@ -86,12 +86,13 @@ class GeneMap:
 
 @dataclass(frozen=True)
 class HeldSection:
-    """What was found on one section that was held out."""
+    """What was found on one section that was held out, or on one block of it."""
 
     name: str
+    """Of the section; of a block: ``"block 1 of C2"``."""
     patient: str
     rows: int
-    """Of the section."""
+    """Of the section, or of the block."""
     usable: int
     """Of those, with a nucleus and a count."""
     row_um: npt.NDArray[np.float64]
@@ -172,6 +173,13 @@ class Evaluation:
     unavailable: tuple[Unavailable, ...] = ()
     markers: MarkerCheck | None = None
     versions: Mapping[str, str] | None = None
+    gap_um: float | None = None
+    """Of blocks: least distance from a training row to a row that was held out of its section."""
+
+    @property
+    def unit(self) -> str:
+        """What each of `sections` is: ``section``, or ``block`` of one."""
+        return "block" if self.by == "block" else "section"
 
     @property
     def sections(self) -> tuple[HeldSection, ...]:

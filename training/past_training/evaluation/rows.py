@@ -62,6 +62,8 @@ class SectionRows:
     """(k,) ascending numbers of the rows within the section."""
     usable: int
     """How many rows have a nucleus and a count; `rows` are all of them or some."""
+    seen: int
+    """How many rows the dataset shows of the section: all of them, or a block."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -164,26 +166,33 @@ class TrainingSet:
 
 
 def section_rows(dataset: PairedDataset, name: str, limit: int = ROWS_LIMIT) -> SectionRows:
-    """The rows of one section that are looked at; the same for the same section and limit.
+    """The rows of one section that are looked at, of those that the dataset shows; the same for the
+    same rows and limit.
 
     Raises
     ------
     PastError
         None has a nucleus and a count.
     """
-    section = dataset.section(name)
-    counted = np.asarray(section.counts_total[:]) > 0
-    counted &= np.bincount(np.asarray(section.nuclei_row[:]), minlength=len(counted)) > 0
-    rows = np.flatnonzero(counted)
+    rows = np.flatnonzero(dataset.usable_rows(name))
     if not len(rows):
         raise PastError(
-            f"No row of section {name} has both a nucleus and a count, so nothing can be "
+            f"No row to see of section {name} has both a nucleus and a count, so nothing can be "
             f"evaluated on it; check how it was prepared."
         )
+    kept = dataset.rows_kept(name)
     usable = len(rows)
     if usable > limit:
         rows = np.sort(np.random.default_rng(_SEED).choice(rows, limit, replace=False))
-    info = dataset.info
+    section, info = dataset.section(name), dataset.info
+    seen = section.record.rows if kept is None else int(np.count_nonzero(kept))
     return SectionRows(
-        section, dataset.genes, info.mpp, info.patch_px, info.mode, rows.astype(np.int64), usable
-    )
+        section, dataset.genes, info.mpp, info.patch_px, info.mode, rows.astype(np.int64), usable,
+        seen,
+    )  # fmt: skip
+
+
+def all_rows(dataset: PairedDataset, limit: int = ROWS_LIMIT) -> TrainingSet:
+    """The rows of all selected sections, to fit on."""
+    sections = [record.name for record in dataset.sections]
+    return TrainingSet(dataset, tuple(section_rows(dataset, name, limit) for name in sections))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from past_training.dataset.schema import SectionRecord
+from past_training.dataset.splits import By
 from past_training.evaluation.gene_choice import TOP_VARIABLE, GeneChoice
 from past_training.evaluation.intervals import LEAST_BLOCKS, permutation_null, spatial_blocks
 from past_training.evaluation.metrics import (
@@ -23,7 +24,6 @@ from past_training.evaluation.metrics import (
 )
 from past_training.evaluation.predictors import Fitted
 from past_training.evaluation.result import (
-    By,
     Chance,
     GeneMap,
     HeldSection,
@@ -57,6 +57,7 @@ class Standings:
 
 
 def scored_section(
+    name: str,
     rows: SectionRows,
     train: TrainingSet,
     compared: GeneChoice,
@@ -68,8 +69,10 @@ def scored_section(
 
     Parameters
     ----------
+    name
+        Of the section, or of the block of it.
     rows
-        Of the section that is held out.
+        Of the section that are held out.
     train
         What the predictors were fitted on; the genes to map are chosen on it.
     compared
@@ -83,14 +86,14 @@ def scored_section(
     absent = np.array([gene not in rows.measured_genes for gene in compared.genes])
     blocks = spatial_blocks(rows.row_um)
     predictions, scores = {}, []
-    for name, one in fitted:
+    for predictor, one in fitted:
         predicted = _of_genes(one, compared.genes, one.predict(rows))
-        predictions[name] = predicted
+        predictions[predictor] = predicted
         variable = compared.variable
         r, rho, error, auc = _per_gene(predicted, measured, absent)
         scores.append(
             SectionScore(
-                name,
+                predictor,
                 standings.of(one, rows.record),
                 r=r,
                 rho=rho,
@@ -103,9 +106,9 @@ def scored_section(
         )
     record = rows.record
     return HeldSection(
-        record.name,
+        name,
         record.patient,
-        record.rows,
+        rows.seen,
         rows.usable,
         rows.row_um,
         record.spot_diameter_um,

@@ -78,9 +78,10 @@ class Summary:
     points: Mapping[str, float]
     """Section → value."""
     mean: float
-    """Over patients where patients were held out, else over sections; NaN without any."""
+    """Over patients where patients were held out, else over sections or blocks; NaN without any."""
     interval: Interval | None
-    """Over the same; None with fewer than five."""
+    """Over the same; None with fewer than five, and for blocks of one section: they are alike, so
+    that however many there are they are no sample of sections or patients."""
     of: int
     """How many sections there are, held out for this predictor or not."""
 
@@ -139,6 +140,6 @@ def _summary(evaluation: Evaluation, found: list[tuple[HeldSection, float]]) -> 
     return Summary(
         {section.name: value for section, value in found},
         float(np.mean(means)) if means else float("nan"),
-        bootstrap_mean(units),
+        None if evaluation.by == "block" else bootstrap_mean(units),
         len(evaluation.sections),
     )

@@ -77,7 +77,8 @@ def _seen_before(evaluation: Evaluation, predictor: str, found: Summary) -> str:
         return ""
     if not found.points:
         return f" ({' / '.join(dict.fromkeys(seen))}: not compared)"
-    return f" ({len(found.points)} of {found.of} sections: it was trained on the others)"
+    of = f"{found.of} {evaluation.unit}s"
+    return f" ({len(found.points)} of {of}: it was trained on the others)"
 
 
 def points_table(evaluation: Evaluation) -> list[str]:

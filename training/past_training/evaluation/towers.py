@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from napari_past.errors import PastError
 from napari_past.model import Card, Model
+from napari_past.model.model import TOWER
 from napari_past.types import PixelGrid, Rgb
+from past_training.dataset.margin import margin_px, patch_px_for
 from past_training.evaluation.rows import SectionRows
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class ModelTower:
             The dataset's patches have another µm/px than the model reads, or are too small for it.
         """
         if rows not in self._kept:
-            self._check(rows)
+            self.check(rows)
             nuclei, grid = rows.nuclei, PixelGrid(0.0, 0.0, self.model.card.encoder.mpp)
             vectors = np.empty((len(nuclei.row), self.model.embed_dim), np.float16)
             for number, pixels in rows.patches():
@@ -56,42 +58,44 @@ class ModelTower:
         """Mean embedding (k, d) of each row's nuclei."""
         return rows.nuclei.row_means(self.embed_nuclei(rows), len(rows))
 
-    def _check(self, rows: SectionRows) -> None:
+    def check(self, rows: SectionRows) -> None:
+        """Whether the tower can read these rows; nothing is computed.
+
+        Raises
+        ------
+        PastError
+            The patches have another µm/px than the model reads, or are too small for it.
+        """
         encoder = self.model.card.encoder
         if abs(rows.mpp / encoder.mpp - 1) > 1e-6:
             raise PastError(
                 f"{self.model.name} reads {encoder.mpp:g} µm/px but the dataset was prepared at "
-                f"{rows.mpp:g}; prepare it again with --mpp {encoder.mpp:g}."
+                f"{rows.mpp:g}; prepare it again with --dataset-mpp {encoder.mpp:g}."
             )
-        yx_px = rows.nuclei.yx_px
-        # A crop's centre lies half a pixel beside the patch's, at most.
-        room_px = float(min((yx_px + 0.5).min(), (rows.patch_px - 0.5 - yx_px).min())) + 1
-        missing_px = math.ceil(encoder.halo_px - room_px)
-        if missing_px > 0:
+        margin = margin_px(rows.nuclei.yx_px, rows.patch_px)
+        wanted_px = patch_px_for(encoder.halo_px, margin, rows.patch_px)
+        if wanted_px > rows.patch_px:
             raise PastError(
                 f"{self.model.name} looks {encoder.halo_px} px around a nucleus but a nucleus of "
-                f"section {rows.record.name} lies {max(room_px - 1, 0):.0f} px from its patch's "
-                f"border; prepare the dataset with --patch-px {rows.patch_px + 2 * missing_px} or "
-                f"more."
+                f"section {rows.record.name} lies {max(margin, 0):.0f} px from its patch's "
+                f"border; prepare the dataset with --patch-px {wanted_px} or more."
             )
 
 
-def random_model(card: Card, seed: int = RANDOM_SEED, device: str = "auto") -> Model:
-    """A model with the tower that a card asks for, its weights as they are before training.
+def tower_model(
+    card: Card, state: Mapping[str, npt.NDArray[np.generic]], device: str = "auto"
+) -> Model:
+    """A model with these weights of a card's tower.
 
     Its read-out is zero: only its embeddings mean anything.
+
+    Parameters
+    ----------
+    state
+        Of `past_training.engine.towers.dense_tower(card.encoder).body`, by name.
     """
-    import torch
-
-    from napari_past.model.tower import DenseTower
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        tower = DenseTower(card.encoder.tower)
     d, g = card.encoder.tower.embed_dim, len(card.genes)
-    tensors: dict[str, npt.NDArray[np.generic]] = {
-        f"tower.{key}": value.numpy() for key, value in tower.state_dict().items()
-    }
+    tensors: dict[str, npt.NDArray[np.generic]] = {f"{TOWER}{k}": v for k, v in state.items()}
     tensors |= {
         "readout.weight": np.zeros((g, d), np.float32),
         "readout.bias": np.zeros(g, np.float32),
@@ -99,6 +103,18 @@ def random_model(card: Card, seed: int = RANDOM_SEED, device: str = "auto") -> M
         "statistics.whitening": np.zeros((d, 1), np.float32),
     }
     return Model(card, tensors, sha256="", path="", device=device)
+
+
+def random_model(card: Card, seed: int = RANDOM_SEED, device: str = "auto") -> Model:
+    """A model with the tower that a card asks for, its weights as they are before training."""
+    import torch
+
+    from napari_past.model.tower import DenseTower
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        tower = DenseTower(card.encoder.tower)
+    return tower_model(card, {k: v.numpy() for k, v in tower.state_dict().items()}, device)
 
 
 class FoundationTower:

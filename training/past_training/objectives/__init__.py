@@ -20,6 +20,7 @@ from past_training.objectives.identifiability import Identifiability, identifiab
 from past_training.objectives.outputs import Outputs
 from past_training.objectives.pseudo_spots import PseudoSpots, pseudo_spots
 from past_training.objectives.self_supervised import variance_invariance_covariance_loss
+from past_training.objectives.texture import texture, texture_loss
 
 __all__ = [
     "Identifiability",
@@ -39,6 +40,8 @@ __all__ = [
     "poisson_nll",
     "pseudo_spots",
     "row_rates",
+    "texture",
+    "texture_loss",
     "total_loss",
     "variance_invariance_covariance_loss",
 ]

@@ -25,6 +25,7 @@ from past_training.objectives.expression import (
 )
 from past_training.objectives.outputs import Outputs
 from past_training.objectives.self_supervised import variance_invariance_covariance_loss
+from past_training.objectives.texture import texture_loss
 
 if TYPE_CHECKING:
     from past_training.dataset.batches import Batch
@@ -48,21 +49,24 @@ class ObjectiveConfig(pydantic.BaseModel):
     expression_loss: ExpressionLoss = "negative-binomial"
     self_supervised: Weight = 0.0
     """`variance_invariance_covariance_loss` between two views; needs no measurement."""
+    texture: Weight = 0.0
+    """`texture_loss` of what each embedding tells of its surroundings; needs no measurement."""
     anchor: Weight = 0.0
     """`anchor_loss` to the tower as it was."""
 
     @pydantic.model_validator(mode="after")
     def _something_to_learn(self) -> Self:
-        if not (self.contrastive or self.expression or self.self_supervised):
+        if not (self.contrastive or self.expression or self.self_supervised or self.texture):
             raise ValueError(
-                "contrastive, expression and self_supervised are all 0: there is nothing to learn"
+                "contrastive, expression, self_supervised and texture are all 0: there is nothing "
+                "to learn"
             )
         return self
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts with a weight."""
-        names = ("contrastive", "expression", "self_supervised", "anchor")
+        names = ("contrastive", "expression", "self_supervised", "texture", "anchor")
         return tuple(name for name in names if getattr(self, name))
 
 
@@ -93,6 +97,9 @@ def total_loss(
         a_NP, b_NP = _made(outputs.view_a_NP), _made(outputs.view_b_NP)
         loss = variance_invariance_covariance_loss(joined(a_NP), joined(b_NP))
         parts["self_supervised"] = (config.self_supervised, loss)
+    if config.texture:
+        loss = texture_loss(_made(outputs.described_NT), _made(outputs.texture_NT))
+        parts["texture"] = (config.texture, loss)
     if config.anchor:
         loss = anchor_loss(_made(outputs.trained_NE), _made(outputs.frozen_NE))
         parts["anchor"] = (config.anchor, loss)
@@ -129,7 +136,7 @@ def _expression(config: ObjectiveConfig, outputs: Outputs, batch: Batch) -> Tens
     if config.expression_loss == "poisson":
         return poisson_nll(rates_RG, counts_RG, total_R, measured_RG)
     if config.expression_loss == "log1p-mse":
-        return log1p_mse(rates_RG, counts_RG, total_R, measured_RG)
+        return log1p_mse(rates_RG, counts_RG, total_R, _made(outputs.deviation_G), measured_RG)
     dispersion_G = _made(outputs.log_dispersion_G)
     return negative_binomial_nll(rates_RG, counts_RG, total_R, dispersion_G, measured_RG)
 

@@ -17,6 +17,7 @@ PER = 1e4
 """Rates are counts per this many molecules."""
 # Keeps the logarithm finite where a rate has become 0.
 _LEAST = 1e-8
+_LEAST_DEVIATION = 1e-3
 
 
 def row_rates(rates_NG: Tensor, row_of_nucleus: Tensor, n_rows: int) -> Tensor:
@@ -90,12 +91,26 @@ def negative_binomial_nll(
 
 
 def log1p_mse(
-    rates_RG: Tensor, counts_RG: Tensor, total_R: Tensor, measured_RG: Tensor | None = None
+    rates_RG: Tensor,
+    counts_RG: Tensor,
+    total_R: Tensor,
+    deviation_G: Tensor,
+    measured_RG: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared difference of log1p(counts per 10k), a scalar; parameters as `poisson_nll`."""
+    """Mean squared difference of log1p(counts per 10k), each gene in its own deviations, a scalar.
+
+    So genes count alike, whatever their expression; in the likelihoods above the few that are
+    expressed most lead.
+
+    Parameters
+    ----------
+    deviation_G
+        Standard deviation of each gene's log1p(counts per 10k) over the training rows. The other
+        parameters are those of `poisson_nll`.
+    """
     per_10k_RG = counts_RG * (PER / total_R.clamp(min=1))[:, None]
     difference_RG = torch.log1p(rates_RG) - torch.log1p(per_10k_RG)
-    return _mean(difference_RG.square(), measured_RG)
+    return _mean((difference_RG / deviation_G.clamp(min=_LEAST_DEVIATION)).square(), measured_RG)
 
 
 def _mean(loss_RG: Tensor, measured_RG: Tensor | None) -> Tensor:

@@ -13,7 +13,8 @@ class Outputs(NamedTuple):
     A named tuple, not a dataclass: Fabric turns what leaves a model under mixed precision back into
     float32, and finds tensors in tuples alone.
 
-    Shapes: R rows, N nuclei, D projected, E and F embedding sizes, G genes, P of the views.
+    Shapes: R rows, N nuclei, D projected, E and F embedding sizes, G genes, P of the views,
+    T textures.
     """
 
     image_RD: Tensor | None = None
@@ -26,9 +27,14 @@ class Outputs(NamedTuple):
     rates_NG: Tensor | None = None
     """Rate of each nucleus in counts per 10k, at least 0."""
     log_dispersion_G: Tensor | None = None
+    deviation_G: Tensor | None = None
+    """Of log1p(counts per 10k) over the training rows."""
     view_a_NP: Tensor | None = None
     view_b_NP: Tensor | None = None
     """Two augmented views of the same nuclei."""
+    described_NT: Tensor | None = None
+    texture_NT: Tensor | None = None
+    """What an embedding tells of its surroundings, and what they are."""
     trained_NE: Tensor | None = None
     frozen_NE: Tensor | None = None
     """Embeddings by the tower in training, and by the tower as it was."""

@@ -11,67 +11,41 @@ import pydantic
 
 from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard
+from past_training.dataset.schema import PrepareConfig
+from past_training.objectives.config import ObjectiveConfig
+from past_training.release.fit_tower import FitConfig
+from past_training.release.statements import Statements, Strict
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+class DataConfig(Strict):
+    """Which tissue, read by which reader, cut how."""
 
-
-class DataConfig(_Strict):
-    """Which tissue, in the layout of `past_training.spatial_transcriptomics`."""
-
+    source: str
+    """Kind of source, as ``past-train prepare`` names it."""
     folder: str
-    """Folder below ``--data``."""
-    sections: tuple[str, ...]
-    patient: str
-    mpp: float
-    """µm/px of the pictures, which carry none."""
-    spot_diameter_um: float
-    best_expressed: int
-    """How many genes by mean expression over the training spots."""
+    """Below ``--data``."""
+    reader: dict[str, str | float | tuple[str, ...]]
+    """Options of the reader, such as ``sections``, ``mpp`` and ``patient``."""
+    cut: PrepareConfig
 
 
-class FitConfig(_Strict):
-    """The tower's training."""
-
-    seed: int
-    epochs: int
-    batch_spots: int
-    crop_px: int
-    """Training crops; features are taken from crops with the full halo afterwards."""
-    lr: float
-    weight_decay: float
-    stain_jitter: float
-    ridge_penalties: tuple[float, ...]
-    """Candidates; chosen by leaving out one training section at a time."""
-
-
-class CardConfig(_Strict):
-    """The card's fields that are statements, not measurements."""
-
-    name: str
-    version: str
-    summary: str
-    licence: str
-    attribution: str
-    species: str
-    organ: str
-    preparation: str
-    scanner: str
-    training_data: str
-    resolution: str
-    min_detected: float
-    cutoff_quantiles: tuple[float, float, float]
-    unlike_training_quantile: float
-
-
-class Recipe(_Strict):
+class Recipe(Strict):
     """All that a run depends on beside the data."""
 
     data: DataConfig
     encoder: EncoderCard
+    objective: ObjectiveConfig
     fit: FitConfig
-    card: CardConfig
+    card: Statements
+
+    @pydantic.model_validator(mode="after")
+    def _one_scale(self) -> Recipe:
+        if self.data.cut.mpp != self.encoder.mpp:
+            raise ValueError(
+                f"the encoder reads {self.encoder.mpp:g} µm/px but data.cut.mpp is "
+                f"{self.data.cut.mpp:g}"
+            )
+        return self
 
 
 def load_recipe(name_or_path: str) -> Recipe:

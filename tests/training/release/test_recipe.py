@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from napari_past.errors import PastError
-from past_training.recipe import load_recipe
+from past_training.release.recipe import load_recipe
 
 
 def test_shipped_recipe():
     recipe = load_recipe("past-mini")
     assert recipe.card.name == "past-mini"
     assert recipe.encoder.mode == "dense"
-    assert recipe.data.sections == ("C2", "C3", "C4", "C5")
+    assert recipe.data.reader["sections"] == ("C2", "C3", "C4", "C5")
 
 
 def test_own_file(drawn_data):
@@ -27,6 +27,8 @@ def test_own_file(drawn_data):
         ("epochs = 1", "epochs = 1\nwarmup = 3", r"fit\.warmup"),
         ("epochs = 1", 'epochs = "many"', r"fit\.epochs"),
         ("halo_px = 64", "halo_px = 63", "halo_px 63"),
+        ("patch_px = 256", "patch_px = 8", r"data\.cut\.patch_px"),
+        ('[encoder]\nmode = "dense"\nmpp = 0.5', '[encoder]\nmode = "dense"\nmpp = 0.4', "0.4"),
         ("[fit]", "[fit", "not a TOML file"),
     ],
 )

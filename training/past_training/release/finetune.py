@@ -1,0 +1,188 @@
+"""A model fitted to a lab's own tissue: measured before and after, then written as a new model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_past.errors import PastError
+from napari_past.model import Model
+from past_training.dataset.blocks import leave_block_out
+from past_training.dataset.read import PairedDataset
+from past_training.dataset.splits import Fold, leave_out
+from past_training.engine.adapt import merged, with_lora
+from past_training.engine.towers import dense_state, dense_tower
+from past_training.evaluation.about_model import model_facts
+from past_training.evaluation.baselines import baselines
+from past_training.evaluation.gene_choice import chosen_genes
+from past_training.evaluation.predictors import FittedModel, ModelFile
+from past_training.evaluation.protocol import evaluate
+from past_training.evaluation.report import report_files, write_report
+from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
+from past_training.objectives.config import ObjectiveConfig
+from past_training.release.evidence import evidence_of
+from past_training.release.fit_tower import FitConfig, fit_tower
+from past_training.release.learned import Learner, State
+from past_training.release.out import check_out
+from past_training.release.statements import Statements
+from past_training.release.writing import write_model
+
+How = Literal["lora", "head"]
+
+OBJECTIVE = ObjectiveConfig(expression=1.0, expression_loss="log1p-mse", anchor=1.0)
+"""Near to the tower as it was: a lab's tissue is little, and forgets much."""
+BASELINES = ("mean", "colour")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How a model is fitted to new tissue."""
+
+    fit: FitConfig
+    how: How = "lora"
+    """``lora``: low-rank additions to the tower and a new read-out; ``head``: that alone."""
+    rank: int = 8
+    blocks: int = 4
+    """Of a single section, held out in turn."""
+
+
+def finetune(
+    model: Model,
+    dataset: PairedDataset,
+    out: Path,
+    statements: Statements,
+    config: FinetuneConfig,
+    *,
+    on_step: Callable[[str], None] = lambda text: None,
+) -> Model:
+    """Measure before and after on held-out tissue, fit to all of it, write model, page and report.
+
+    Held out are patients, or sections of one patient, or blocks of one section with a buffer as
+    wide as what the model sees.
+
+    Parameters
+    ----------
+    model
+        What it starts from; a dense one.
+    dataset
+        At the model's µm/px, with patches as wide as the model sees around the nuclei.
+    out
+        The model file; the report goes beside it, as ``.md`` and ``.html``.
+
+    Raises
+    ------
+    PastError
+        The dataset does not fit the model, or is too small to hold anything out of it.
+    """
+    check_out(out)
+    report = out.with_suffix(".md")
+    report_files(report)
+    encoder = model.card.encoder
+    if encoder.mode != "dense" and config.how == "lora":
+        raise PastError(
+            f"{model.name} reads a crop for each cell, and only dense towers can be trained here; "
+            f"use --how head."
+        )
+    everything = all_rows(dataset)
+    before = ModelFile([model])
+    for rows in everything.rows:
+        before.towers[0].check(rows)
+    learner = Learner(
+        f"{statements.name} ({_WORDS[config.how]})",
+        encoder,
+        statements,
+        partial(_adapted, model, config, out.parent),
+        model.card.training_fingerprints,
+        model.device,
+    )
+    genes = chosen_genes(everything).genes
+    others, _ = baselines(BASELINES, model.card, device=model.device)
+    found = evaluate(
+        dataset, [learner, AsItWas(before), *others], _folds(dataset, model, config), genes,
+        on_step=on_step,
+    )  # fmt: skip
+    on_step(f"final model on all of {dataset.name}")
+    learned = learner.learn(everything, genes)
+    measured = evidence_of(found, learner.name, genes)
+    made = write_model(out, learned, everything, statements, measured, model.device)
+    write_report(replace(found, model=model_facts([made])), report)
+    return made
+
+
+_WORDS = {"lora": "after: low-rank additions and a new read-out", "head": "after: a new read-out"}
+
+
+@dataclass(frozen=True)
+class AsWasFitted:
+    """A model with its own read-out, and the training mean of the genes that it does not know."""
+
+    genes: tuple[str, ...]
+    known: FittedModel
+    mean: npt.NDArray[np.float32]
+    """(G,)."""
+
+    @property
+    def training_fingerprints(self) -> frozenset[str]:
+        return self.known.training_fingerprints
+
+    def predict(self, rows: SectionRows) -> npt.NDArray[np.float32]:
+        """Predictions (k, G)."""
+        values = np.tile(self.mean, (len(rows), 1))
+        if self.known.genes:
+            place = {gene: i for i, gene in enumerate(self.genes)}
+            values[:, [place[gene] for gene in self.known.genes]] = self.known.predict(rows)
+        return values
+
+
+class AsItWas:
+    """The model before; what it does not know is told as the training mean, whose r is 0."""
+
+    def __init__(self, model: ModelFile) -> None:
+        self.name = f"before: {model.name}"
+        self._model = model
+
+    def fit(self, train: TrainingSet, genes: Sequence[str]) -> AsWasFitted:
+        """Nothing is fitted but the means."""
+        known = self._model.fit(train, genes)
+        mean = np.concatenate(train.values(genes)).mean(0, dtype=np.float64).astype(np.float32)
+        return AsWasFitted(tuple(genes), known, mean)
+
+
+def _folds(dataset: PairedDataset, model: Model, config: FinetuneConfig) -> Iterator[Fold]:
+    if len(dataset.sections) > 1:
+        return leave_out(dataset)
+    return leave_block_out(dataset, receptive_field_um(model), config.blocks)
+
+
+def receptive_field_um(model: Model) -> float:
+    """Width in µm of what the model sees around a nucleus."""
+    return 2 * model.card.encoder.halo_px * model.card.encoder.mpp
+
+
+def _adapted(
+    model: Model,
+    config: FinetuneConfig,
+    scratch: Path,
+    dataset: PairedDataset,
+    genes: Sequence[str],
+) -> State:
+    """The model's tower, with what was learned added to its weights."""
+    state = model.tower_state
+    if config.how == "head":
+        return state
+    torch.manual_seed(config.fit.seed)
+    tower = dense_tower(model.card.encoder)
+    tower.body.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
+    tower.body = with_lora(tower.body, config.rank)
+    fit_tower(
+        tower, dataset, genes[: config.fit.genes], OBJECTIVE, config.fit, model.device, scratch
+    )
+    tower.body = merged(tower.body)
+    return dense_state(tower)

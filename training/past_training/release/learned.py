@@ -1,0 +1,64 @@
+"""What a training run makes of rows: a tower and a read-out, fitted on those rows alone.
+
+The same function makes the model that is released and, with fewer rows, the ones that its evidence
+comes from: the table of the report compares them as it compares any predictor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_past.model import Card, EncoderCard
+from past_training.dataset.read import PairedDataset
+from past_training.evaluation.predictors import FittedRidge, RidgeOn
+from past_training.evaluation.rows import TrainingSet
+from past_training.evaluation.towers import ModelTower, tower_model
+from past_training.release.making import draft_card
+from past_training.release.statements import Statements
+
+State = Mapping[str, npt.NDArray[np.generic]]
+"""Weights of a dense tower, by name."""
+FitTower = Callable[[PairedDataset, Sequence[str]], State]
+"""Trains a tower on the rows that a dataset shows, genes with the best expressed first."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A tower with its read-out."""
+
+    card: Card
+    """A draft: nothing is measured yet."""
+    state: State
+    tower: ModelTower
+    fitted: FittedRidge
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Trains a tower, then a read-out on top of it; a `Predictor` of the evaluation."""
+
+    name: str
+    """As the table has it."""
+    encoder: EncoderCard
+    statements: Statements
+    fit_tower: FitTower
+    training_fingerprints: tuple[str, ...] = ()
+    """Images that the tower had seen before it came here."""
+    device: str = "auto"
+
+    def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedRidge:
+        """Fit on the training rows, which are all that it is shown."""
+        return self.learn(train, genes).fitted
+
+    def learn(self, train: TrainingSet, genes: Sequence[str]) -> Learned:
+        """The tower and its read-out of `genes`, the best expressed first."""
+        state = self.fit_tower(train.dataset, genes)
+        seen = self.training_fingerprints
+        card = draft_card(self.encoder, genes, self.statements, train, seen)
+        tower = ModelTower(tower_model(card, state, self.device), self.name)
+        fitted = RidgeOn(tower, frozenset(seen)).fit(train, genes)
+        return Learned(card, state, tower, fitted)

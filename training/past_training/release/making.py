@@ -1,0 +1,174 @@
+"""Card and tensors of a model, measured on the rows that it is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_past.model import Card, EncoderCard, Evidence
+from napari_past.model.card import CARD_SCHEMA
+from past_training.evaluation.ridge import Readout
+from past_training.evaluation.rows import TrainingSet
+from past_training.evaluation.towers import ModelTower
+from past_training.release.statements import Statements
+
+PRINCIPAL_COMPONENTS = 64
+MOST_CELLS = 200_000
+"""Cells that statistics and cut-offs are taken from; of more some are drawn."""
+NOT_MEASURED = "not measured"
+_SEED = 20240229
+
+Tensors = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How well each gene is predicted, as a card tells it."""
+
+    protocol: str
+    patients: int
+    unseen_patients: int
+    sections: tuple[str, ...]
+    r: Mapping[str, tuple[float | None, ...]]
+    blocks: bool = False
+    """Whether `sections` are blocks of one section."""
+
+
+UNMEASURED = Measured(NOT_MEASURED, 0, 0, (), {})
+
+
+def resolution_of(train: TrainingSet) -> str:
+    """``100 µm spots``, ``single cells``, or both."""
+    diameters = {part.record.spot_diameter_um for part in train.rows}
+    return " and ".join(
+        "single cells" if d is None else f"{d:g} µm spots"
+        for d in sorted(diameters, key=lambda d: d or 0)
+    )
+
+
+def draft_card(
+    encoder: EncoderCard,
+    genes: Sequence[str],
+    statements: Statements,
+    train: TrainingSet,
+    seen: Sequence[str] = (),
+) -> Card:
+    """A card that says what is known before anything is fitted.
+
+    Parameters
+    ----------
+    seen
+        Fingerprints of images that the tower was trained on before: on these, too, nobody can
+        measure the model.
+    """
+    resolution = resolution_of(train)
+    fingerprints = dict.fromkeys([*seen, *(part.record.fingerprint for part in train.rows)])
+    detected = np.concatenate([values > 0 for values in train.values(genes)]).mean(0)
+    return Card(
+        schema_version=CARD_SCHEMA,
+        name=statements.name,
+        version=statements.version,
+        summary=statements.summary,
+        licence=statements.licence,
+        attribution=statements.attribution,
+        species=statements.species,
+        organ=statements.organ,
+        preparation=statements.preparation,
+        scanner=statements.scanner,
+        training_data=statements.training_data,
+        training_fingerprints=tuple(fingerprints),
+        recipe=statements.name,
+        expression_unit=f"log1p(counts per 10k), fitted to {resolution}",
+        genes=tuple(genes),
+        encoder=encoder,
+        evidence=Evidence(
+            protocol=NOT_MEASURED,
+            patients=0,
+            unseen_patients=0,
+            sections=(),
+            resolution=resolution,
+            r={},
+            detected={g: round(float(d), 4) for g, d in zip(genes, detected, strict=True)},
+        ),
+        min_detected=statements.min_detected,
+        cutoffs={},
+        cutoffs_source=NOT_MEASURED,
+        unlike_training_limit=1.0,
+    )
+
+
+def finished(
+    draft: Card,
+    tower: ModelTower,
+    readout: Readout,
+    train: TrainingSet,
+    statements: Statements,
+    measured: Measured = UNMEASURED,
+) -> tuple[Card, Tensors]:
+    """The card with everything in it, and the tensors beside the tower's own.
+
+    Parameters
+    ----------
+    tower
+        Has embedded the training rows, or does so now.
+    readout
+        A row for each gene of the draft.
+    """
+    cells_ND = _cells(tower, train)
+    mean_D = cells_ND.mean(0, dtype=np.float64).astype(np.float32)
+    _, scale_K, axes_KD = np.linalg.svd(cells_ND - mean_D, full_matrices=False)
+    # Directions in which the cells do not differ would be infinitely far away.
+    k = min(PRINCIPAL_COMPONENTS, int((scale_K > 1e-4 * scale_K[0]).sum()))
+    spread_K = scale_K[:k] / np.sqrt(len(cells_ND))
+    whitening_DK = (axes_KD[:k] / spread_K[:, None]).T.astype(np.float32)
+    distance_N = (((cells_ND - mean_D) @ whitening_DK) ** 2).sum(1)
+    predicted_NG = cells_ND @ readout.weight.T + readout.bias
+    cuts_QG = np.round(np.quantile(predicted_NG, statements.cutoff_quantiles, axis=0), 4)
+    percent = " / ".join(f"{100 * q:g}" for q in statements.cutoff_quantiles)
+    card = draft.model_copy(
+        update={
+            "evidence": draft.evidence.model_copy(
+                update={
+                    "protocol": measured.protocol,
+                    "patients": measured.patients,
+                    "unseen_patients": measured.unseen_patients,
+                    "sections": measured.sections,
+                    "r": dict(measured.r),
+                    "blocks": measured.blocks,
+                }
+            ),
+            "cutoffs": {
+                gene: (float(a), float(b), float(c))
+                for gene, (a, b, c) in zip(draft.genes, cuts_QG.T, strict=True)
+                if a < b < c
+            },
+            "cutoffs_source": (
+                f"{draft.name} card: {percent} % quantiles of its training cells, not set on any "
+                f"stain"
+            ),
+            "unlike_training_limit": float(
+                np.quantile(distance_N, statements.unlike_training_quantile)
+            ),
+        }
+    )
+    tensors: Tensors = {
+        "readout.weight": readout.weight,
+        "readout.bias": readout.bias,
+        "statistics.mean": mean_D,
+        "statistics.whitening": whitening_DK,
+    }
+    # A copy is not checked; what others will read is.
+    return Card.model_validate(card.model_dump()), tensors
+
+
+def _cells(tower: ModelTower, train: TrainingSet) -> npt.NDArray[np.float32]:
+    """Embeddings (n, D) of the training rows' nuclei, or of some of them."""
+    parts = [tower.embed_nuclei(rows) for rows in train.rows]
+    cells = np.concatenate(parts)
+    if len(cells) > MOST_CELLS:
+        chosen = np.random.default_rng(_SEED).choice(len(cells), MOST_CELLS, replace=False)
+        cells = cells[np.sort(chosen)]
+    return cells.astype(np.float32)

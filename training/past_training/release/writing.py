@@ -1,0 +1,42 @@
+"""A learned tower and its read-out as a model file with its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_past.files import atomic_write
+from napari_past.model import Model, load_model, write_model_file
+from napari_past.model.model import TOWER
+from past_training.evaluation.rows import TrainingSet
+from past_training.release.learned import Learned
+from past_training.release.making import Measured, Tensors, finished
+from past_training.release.out import card_page
+from past_training.release.page import model_page
+from past_training.release.statements import Statements
+
+
+def write_model(
+    out: Path,
+    learned: Learned,
+    train: TrainingSet,
+    statements: Statements,
+    measured: Measured,
+    device: str = "auto",
+) -> Model:
+    """Write the model file and its page (``NAME.card.md``); returns the model as it loads.
+
+    Raises
+    ------
+    CannotWrite
+        The folder is missing or the disk is full.
+    """
+    card, rest = finished(
+        learned.card, learned.tower, learned.fitted.readout, train, statements, measured
+    )
+    tensors: Tensors = {f"{TOWER}{key}": np.asarray(v) for key, v in learned.state.items()}
+    write_model_file(out, card, {**tensors, **rest})
+    with atomic_write(card_page(out)) as unfinished:
+        unfinished.write_text(model_page(card), encoding="utf-8")
+    return load_model(out, device)
