@@ -1,9 +1,11 @@
 """Does the model know what it was not trained on? Flags of cells and of slides, and error.
 
-    OMP_NUM_THREADS=1 python benchmarks/unlike.py FOLDER [--json FILE] [--out docs/unlike.md]
+    OMP_NUM_THREADS=1 python benchmarks/unlike.py FOLDER --data her2st.past [--json FILE]
+        [--out docs/unlike.md]
 
-FOLDER holds her2st/, monuseg_train/, crc_nuclei/, ihc_ki67/ and slides/. Mean, axes and limit are
-worked out again from the cells of three her2st sections, as the recipe does from four, and tested
+FOLDER holds monuseg_train/, crc_nuclei/, ihc_ki67/ and slides/; the dataset is one of her2st
+at the bundled model's µm/px, with patches as wide as it sees. Mean, axes and limit are worked out
+again from the cells of three her2st sections, as the recipe does from four, and tested
 on the fourth and on everything else; figures are means over the four folds, and the slide's verdict
 is that of the worst fold (highest for her2st, lowest for others). The tower is the shipped one and
 has seen all four sections, so held-out figures are optimistic; her2st is one patient, and no other
@@ -34,19 +36,21 @@ from napari_past.cells import read_block
 from napari_past.model import Model
 from napari_past.model.model import LEAST_SLIDE_CELLS, SLIDE_UNLIKE_LIMIT
 from napari_past.slide import Slide, slide_of_array
-from past_training.evaluate import best_expressed, most_variable
-from past_training.fit import embed_cells, fit_readout, spot_embeddings
-from past_training.pretrain import MAX_TRAINED_GENES, PRINCIPAL_COMPONENTS, load_sections
-from past_training.recipe import load_recipe
-from past_training.spatial_transcriptomics import log1p_cp10k
-from past_training.spots import SpotSet
+from napari_past.types import PixelGrid
+from past_training.dataset.read import open_dataset
+from past_training.evaluation.gene_choice import chosen_genes
+from past_training.evaluation.ridge import fit_ridge
+from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
+from past_training.evaluation.towers import ModelTower
+from past_training.release.making import PRINCIPAL_COMPONENTS
+from past_training.release.recipe import load_recipe
 
 FloatArray = npt.NDArray[np.float32]
 BREAST = ("TCGA-A7-A13E", "TCGA-AR-A1AK", "TCGA-AR-A1AS")
 BLUR_UM = 3.0
 INK = (30, 70, 150)
 COVERAGES = (1.0, 0.9, 0.75, 0.5)
-VARIABLE_GENES, PENALTY = 250, 1.0
+PENALTY = 1.0
 
 
 class Statistics:
@@ -101,27 +105,32 @@ def others(folder: Path, model: Model) -> Iterator[tuple[str, FloatArray]]:
 
 
 def spoiled(
-    spots: SpotSet, change: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-) -> SpotSet:
-    """The same spots and nuclei on changed pixels."""
-    crops = np.stack([np.rint(change(c.astype(np.float32))) for c in spots.crops])
-    return SpotSet(
-        spots.section, crops.clip(0, 255).astype(np.uint8), spots.spot_of_cell, spots.yx_px,
-        spots.rows,
-    )  # fmt: skip
+    model: Model,
+    rows: SectionRows,
+    change: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+) -> FloatArray:
+    """Embeddings of the nuclei of a section's rows on changed pixels."""
+    grid, parts = PixelGrid(0.0, 0.0, rows.mpp), []
+    for number, pixels in rows.patches():
+        first, stop = np.searchsorted(rows.nuclei.patch, [number, number + 1])
+        changed = np.rint(change(pixels.astype(np.float32))).clip(0, 255).astype(np.uint8)
+        centers_um = grid.to_um(rows.nuclei.yx_px[first:stop])
+        parts.append(model.encode_tile(changed, grid, centers_um))
+    return np.concatenate(parts).astype(np.float32)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", required=True, help="the paired dataset of her2st")
     parser.add_argument("--json", type=Path, help="write every number there")
     parser.add_argument("--out", type=Path, help="write the tables as Markdown there")
     options = parser.parse_args()
     recipe, model = load_recipe("past-mini"), past.load_model("past-mini", "cpu")
-    encoder, tower = recipe.encoder, model._tower
-    sections = load_sections(recipe, options.folder)
-    clean = [embed_cells(tower, s.spots, encoder) for s in sections]  # type: ignore[arg-type]
-    sigma = BLUR_UM / encoder.mpp
+    train = all_rows(open_dataset(options.data))
+    sections, tower = train.rows, ModelTower(model, model.name)
+    clean = [tower.embed_nuclei(rows).astype(np.float32) for rows in sections]
+    sigma = BLUR_UM / model.card.encoder.mpp
     changes = {
         f"her2st, blurred by {BLUR_UM:g} µm": lambda c: ndimage.gaussian_filter(
             c, (sigma, sigma, 0)
@@ -129,10 +138,7 @@ def main() -> None:
         "her2st, under blue ink": lambda c: c * (np.array(INK, np.float32) / 255) ** 0.8,
     }
     # One section is enough: its own fold judges it.
-    worse = {
-        name: embed_cells(tower, spoiled(sections[-1].spots, change), encoder)  # type: ignore[arg-type]
-        for name, change in changes.items()
-    }
+    worse = {name: spoiled(model, sections[-1], change) for name, change in changes.items()}
     groups: dict[str, list[FloatArray]] = {}
     for name, cells in others(options.folder, model):
         groups.setdefault(name, []).append(cells)
@@ -149,7 +155,8 @@ def main() -> None:
         row["auc"].append(float(mannwhitneyu(here, there).statistic / len(here) / len(there)))
         row["slide"].append(statistics.slide(cells))
 
-    counts = [s.counts for s in sections]
+    names = [rows.record.name for rows in sections]
+    x = [tower.embed(rows) for rows in sections]
     for i, section in enumerate(sections):
         rest = [j for j in range(len(sections)) if j != i]
         statistics = Statistics(
@@ -164,19 +171,16 @@ def main() -> None:
                 note(name, statistics, cells, held)
         for name, parts in groups.items():
             note(name, statistics, np.concatenate(parts), held)
-        genes = most_variable(
-            [counts[j] for j in rest],
-            best_expressed([counts[j] for j in rest], MAX_TRAINED_GENES),
-            VARIABLE_GENES,
-        )
-        x = [spot_embeddings(c, s.spots) for c, s in zip(clean, sections, strict=True)]
-        weight, bias = fit_readout(
+        others_ = train.dataset.select(sections=[names[j] for j in rest])
+        choice = chosen_genes(TrainingSet(others_, tuple(sections[j] for j in rest)))
+        genes = [choice.genes[k] for k in choice.variable]
+        readout = fit_ridge(
             np.concatenate([x[j] for j in rest]),
-            np.concatenate([log1p_cp10k(counts[j], genes) for j in rest]),
+            np.concatenate([sections[j].values(genes) for j in rest]),
             PENALTY,
         )
-        error = np.abs(x[i] @ weight.T + bias - log1p_cp10k(section.counts, genes)).mean(1)
-        spot_of_cell = section.spots.spot_of_cell
+        error = np.abs(readout.predict(x[i]) - section.values(genes)).mean(1)
+        spot_of_cell = section.nuclei.row
         distance = np.bincount(spot_of_cell, statistics.cells(held)) / np.bincount(spot_of_cell)
         order = np.argsort(distance)
         for coverage in COVERAGES:
@@ -203,7 +207,7 @@ def main() -> None:
         f"Groups of at least {LEAST_SLIDE_CELLS} neighbouring held-out her2st cells flagged as if "
         f"they were slides: {flagged} of {len(chunks)} (largest {max(chunks):.2f}).",
         "",
-        "| spots kept | " + " | ".join(s.spots.section for s in sections) + " | mean |",
+        "| spots kept | " + " | ".join(names) + " | mean |",
         "|---|" + "---|" * (len(sections) + 1),
     ]
     for coverage, values in errors.items():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import pydantic
 
@@ -15,9 +15,6 @@ from past_training.dataset.read import PairedDataset
 from past_training.dataset.schema import first_problem
 
 NOT_STATED = "not stated"
-
-
-Part = TypeVar("Part", bound="Strict")
 
 
 class Strict(pydantic.BaseModel):
@@ -95,21 +92,10 @@ def statements_of(
     if start is not None:
         own["attribution"] = start.attribution
         own["licence"] = f"{NOT_STATED}; that of {start.name}: {start.licence}"
-    return validated(Statements, {**own, **given}, f"--card {card}")
-
-
-def validated(kind: type[Part], values: Mapping[str, object], where: str) -> Part:
-    """A part of a recipe from values that a user gave.
-
-    Raises
-    ------
-    PastError
-        Names the first field that is wrong.
-    """
     try:
-        return kind.model_validate(values)
+        return Statements.model_validate({**own, **given})
     except pydantic.ValidationError as exc:
-        raise PastError(f"{where}: {first_problem(exc)}; mend that value.") from exc
+        raise PastError(f"--card {card}: {first_problem(exc)}; mend that value.") from exc
 
 
 def _each(values: Iterable[str]) -> str:
