@@ -48,6 +48,7 @@ OUTPUTS = Outputs(
     tau=torch.tensor(0.5),
     rates_NG=RATES,
     log_dispersion_G=torch.tensor([0.3, -0.2]),
+    deviation_G=torch.ones(2),
     view_a_NP=torch.ones(3, 2),
     view_b_NP=torch.zeros(3, 2),
     trained_NE=torch.ones(3, 2),

@@ -98,7 +98,7 @@ def in_deviations(rates, counts, total, measured=None):
 def test_unmeasured_genes_teach_nothing(loss):
     measured = torch.tensor([[True, False, True], [False, False, True]])
     rates = RATES.clone().requires_grad_()
-    value = loss(rates, COUNTS, TOTAL, measured=measured)
+    value = loss(rates, COUNTS, TOTAL, measured)
     value.backward()
     rows, genes = measured.nonzero(as_tuple=True)
     alone = [
