@@ -51,6 +51,11 @@ class EncoderCard(_Strict):
     std: Rgb01
     tower: TowerCard
 
+    @property
+    def field_um(self) -> float:
+        """Width in µm of what is seen around a nucleus."""
+        return 2 * self.halo_px * self.mpp
+
     @pydantic.model_validator(mode="after")
     def _agree(self) -> EncoderCard:
         if min(self.std) <= 0:

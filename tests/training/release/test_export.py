@@ -6,7 +6,7 @@ import copy
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,6 @@ from past_training.sources.section import MeasuredSection
 
 PATCH_PX, MPP, CELLS = 144, 0.5, 45
 GENES = ("EPCAM", "VIM", "ACTB", "CD3E", "RARE")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums in one order, and no more cores than a test needs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def drawn(folder: Path, name: str, patient: str, seed: int) -> MeasuredSection:

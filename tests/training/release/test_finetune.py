@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -43,15 +43,6 @@ ENCODER = EncoderCard(
     tower=TowerCard(backbone="mobilenetv4_conv_small", stages=(0, 1), embed_dim=8),
 )  # fmt: skip
 HALO_UM = 32
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """No more cores than a test needs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def drawn(folder: Path, name: str, patient: str, seed: int, width_px: int = 480) -> MeasuredSection:
@@ -386,22 +377,27 @@ def test_crops_cannot_be_adapted(crops, data, tmp_path, capsys):
 def test_interrupted_nothing_is_left(base, data, tmp_path):
     """While a fold is fitted, whose scratch folder is made beside the model."""
     out = tmp_path / "m.safetensors"
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "past_training", "finetune", "--model", str(base), "--device", "cpu",
          "--data", str(data["section"]), "--out", str(out), "--epochs", "100000"],
         stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert child.stderr is not None
-    told = []
-    while not any("after: low-rank additions" in line for line in told):
-        told.append(child.stderr.readline())
-        assert told[-1], told
-    # The folder is whole when training begins.
-    while not list(tmp_path.glob(".fit-*/*")):
-        assert child.poll() is None
-        time.sleep(0.01)
-    child.send_signal(signal.SIGINT)
-    _, rest = child.communicate(timeout=60)
+        # A shell starts what it puts into the background deaf to interrupts, and children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as child:  # fmt: skip
+        try:
+            assert child.stderr is not None
+            told = []
+            while not any("after: low-rank additions" in line for line in told):
+                told.append(child.stderr.readline())
+                assert told[-1], told
+            # The folder is whole when training begins.
+            while not list(tmp_path.glob(".fit-*/*")):
+                assert child.poll() is None
+                time.sleep(0.01)
+            child.send_signal(signal.SIGINT)
+            _, rest = child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode == 130
     assert rest.strip().splitlines()[-1] == "past-train: cancelled; nothing was written."
     assert "Traceback" not in rest

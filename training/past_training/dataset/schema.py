@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Literal, Self
 
 import pydantic
@@ -38,11 +39,13 @@ class BadDataset(PastError):
     """A paired dataset is missing, unfinished, damaged, or does not fit what is asked of it."""
 
 
-class _Strict(pydantic.BaseModel):
+class Strict(pydantic.BaseModel):
+    """Read from files: unknown fields are mistakes."""
+
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class PrepareConfig(_Strict):
+class PrepareConfig(Strict):
     """How sections are cut."""
 
     mpp: float = pydantic.Field(0.5, ge=0.02, le=20)
@@ -86,7 +89,7 @@ class PrepareConfig(_Strict):
         return 2 ** int(math.log2(most))
 
 
-class MadeBy(_Strict):
+class MadeBy(Strict):
     """Where a section came from."""
 
     version: str
@@ -95,7 +98,7 @@ class MadeBy(_Strict):
     """Kind of source: ``xenium``, ``visium`` …"""
 
 
-class SectionRecord(_Strict):
+class SectionRecord(Strict):
     """One section of a dataset."""
 
     name: str
@@ -173,3 +176,12 @@ def first_problem(exc: pydantic.ValidationError) -> str:
     field = ".".join(str(part) for part in first["loc"])
     reason = str(first["msg"]).removeprefix("Value error, ")
     return f"{field}: {reason}" if field else reason
+
+
+def resolution_of(records: Iterable[SectionRecord]) -> str:
+    """What rows of these sections are: ``100 µm spots``, ``single cells``, or both."""
+    diameters = {record.spot_diameter_um for record in records}
+    return " and ".join(
+        "single cells" if d is None else f"{d:g} µm spots"
+        for d in sorted(diameters, key=lambda d: d or 0)
+    )

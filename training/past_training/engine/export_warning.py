@@ -37,10 +37,14 @@ def export_warning(name: str, tower: ImageTower, dataset: PairedDataset) -> str:
         around_px = halo_px(tower.body, LARGEST_PROBE_PX)
     except SeesAll as exc:
         return f"past-train export may refuse the weights of this run: {exc}"
-    sections = [dataset.section(r.name).nuclei_yx[:] for r in dataset.sections if r.nuclei]
-    if not sections:
+    margins = [
+        margin_px(np.asarray(dataset.section(r.name).nuclei_yx[:]), dataset.patch_px)
+        for r in dataset.sections  # one at a time: all together may be more than fits into memory
+        if r.nuclei
+    ]
+    if not margins:
         return ""
-    margin = min(margin_px(np.asarray(yx_px), dataset.patch_px) for yx_px in sections)
+    margin = min(margins)
     wanted_px = patch_px_for(around_px, margin, dataset.patch_px)
     if wanted_px <= dataset.patch_px:
         return ""

@@ -24,7 +24,6 @@ from past_training.engine.checkpoint import (
     checkpoints,
     load_checkpoint,
 )
-from past_training.engine.early_stop import EarlyStop
 from past_training.engine.export_warning import export_warning
 from past_training.engine.gene_levels import gene_levels
 from past_training.engine.hub import brings_weights
@@ -39,9 +38,8 @@ from past_training.engine.processes import (
 )
 from past_training.engine.progress import Progress
 from past_training.engine.random_state import seed_everything
-from past_training.engine.schedule import adamw, scheduled
+from past_training.engine.start import begun
 from past_training.engine.towers import image_tower
-from past_training.engine.training import Training
 from past_training.engine.validation import Validation
 from past_training.objectives.config import ObjectiveConfig
 
@@ -146,17 +144,13 @@ def execute(options: argparse.Namespace) -> int:
     ):
         log.warning(warning)
     seed_everything(options.seed + 1 + fabric.global_rank)
-    optimizer = adamw(
-        model, model.image_tower, options.lr, options.encoder_lr_factor, options.weight_decay
-    )
     steps = loop.steps_per_epoch(len(feed))
-    schedule = scheduled(
-        optimizer, round(options.warmup_epochs * steps), options.epochs * steps,
-        options.min_lr / options.lr,
+    training = begun(
+        fabric, model, feed, total_steps=options.epochs * steps,
+        warmup_steps=round(options.warmup_epochs * steps), lr=options.lr, min_lr=options.min_lr,
+        encoder_lr_factor=options.encoder_lr_factor, weight_decay=options.weight_decay,
+        patience=options.patience,
     )  # fmt: skip
-    wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
-    early_stop = EarlyStop(options.patience)
-    training = Training(wrapped, wrapped_optimizer, schedule, feed, early_stop)
     facts = _facts(options, fabric, split, genes)
     if resumed is not None:
         load_checkpoint(fabric, resumed, training, facts)

@@ -123,8 +123,7 @@ def _blocks(options: Namespace, dataset: PairedDataset, models: Sequence[Model])
     buffer_um = options.buffer_um
     if buffer_um is None:
         # The half of it for what is seen around a training row, the other around a held-out one.
-        encoders = [model.card.encoder for model in models]
-        buffer_um = max(2 * encoder.halo_px * encoder.mpp for encoder in encoders)
+        buffer_um = max(model.card.encoder.field_um for model in models)
     return leave_block_out(dataset, buffer_um, options.blocks or BLOCKS)
 
 

@@ -18,6 +18,7 @@ from typing import get_args
 from napari_past import __version__
 from napari_past.errors import PastError
 from past_training.dataset.read import PairedDataset
+from past_training.dataset.schema import resolution_of
 from past_training.dataset.splits import By, Fold
 from past_training.evaluation.defaults import ROWS_LIMIT
 from past_training.evaluation.gene_choice import AskedGenes, GeneChoice, chosen_genes
@@ -141,16 +142,11 @@ def _held_name(fold: Fold, rows: SectionRows) -> str:
 
 def _facts(dataset: PairedDataset) -> DatasetFacts:
     records = dataset.sections
-    diameters = {r.spot_diameter_um for r in records}
-    kinds = [
-        "single cells" if d is None else f"{d:g} µm spots"
-        for d in sorted(diameters, key=lambda d: d or 0)
-    ]
     return DatasetFacts(
         dataset.name,
         ", ".join(dict.fromkeys(r.technology for r in records)),
         ", ".join(dict.fromkeys(f"{r.species} {r.tissue}".strip() for r in records)),
-        " and ".join(kinds),
+        resolution_of(records),
         dataset.mpp,
         len(records),
         len(dataset.patients),

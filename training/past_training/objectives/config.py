@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from past_training.dataset.schema import Strict
 from past_training.objectives.anchor import anchor_loss
 from past_training.objectives.contrastive import (
     Targets,
@@ -34,10 +35,8 @@ ExpressionLoss = Literal["poisson", "negative-binomial", "log1p-mse"]
 Weight = Annotated[float, Field(ge=0)]
 
 
-class ObjectiveConfig(pydantic.BaseModel):
+class ObjectiveConfig(Strict):
     """Weight of each part; 0 leaves a part out."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     contrastive: Weight = 0.0
     """`neighbour_contrastive_loss` over the joint batch of all processes."""

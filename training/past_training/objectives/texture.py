@@ -15,7 +15,8 @@ from torch.nn.functional import avg_pool2d, mse_loss
 from napari_past.cells.stains import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN
 from napari_past.model.tower import sampled
 
-_RUIFROK_KC = (RUIFROK_HEMATOXYLIN, RUIFROK_EOSIN)
+_UNMIXING_KC = torch.linalg.pinv(torch.tensor([RUIFROK_HEMATOXYLIN, RUIFROK_EOSIN])).T
+"""From optical densities to amounts of haematoxylin and eosin."""
 
 DENSITIES = (0.1, 0.25, 0.45, 0.7, 1.0, 1.4)
 """Optical densities above which a pixel counts, softly."""
@@ -50,9 +51,8 @@ def texture(image_BCHW: Tensor, where_N3: Tensor) -> Tensor:
     """
     height, width = (side // SQUARE_PX * SQUARE_PX for side in image_BCHW.shape[-2:])
     density = -torch.log((image_BCHW[..., :height, :width].float() + 1) / 256)
-    stains_KC = torch.linalg.pinv(density.new_tensor(_RUIFROK_KC)).T
     density = avg_pool2d(density, _FINEST_PX)
-    amounts = torch.einsum("kc,bchw->bkhw", stains_KC, density)
+    amounts = torch.einsum("kc,bchw->bkhw", _UNMIXING_KC.to(density), density)
     density = torch.cat([density, amounts], dim=1)
     side = SQUARE_PX // _FINEST_PX
     maps = [avg_pool2d(density, side)]

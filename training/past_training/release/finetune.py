@@ -22,7 +22,7 @@ from past_training.engine.towers import dense_state, dense_tower
 from past_training.evaluation.about_model import model_facts
 from past_training.evaluation.baselines import baselines
 from past_training.evaluation.gene_choice import chosen_genes
-from past_training.evaluation.predictors import FittedModel, ModelFile
+from past_training.evaluation.predictors import FittedMean, FittedModel, ModelFile, TrainingMean
 from past_training.evaluation.protocol import evaluate
 from past_training.evaluation.report import report_files, write_report
 from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
@@ -125,8 +125,7 @@ class AsWasFitted:
 
     genes: tuple[str, ...]
     known: FittedModel
-    mean: npt.NDArray[np.float32]
-    """(G,)."""
+    mean: FittedMean
 
     @property
     def training_fingerprints(self) -> frozenset[str]:
@@ -134,7 +133,7 @@ class AsWasFitted:
 
     def predict(self, rows: SectionRows) -> npt.NDArray[np.float32]:
         """Predictions (k, G)."""
-        values = np.tile(self.mean, (len(rows), 1))
+        values = self.mean.predict(rows)
         if self.known.genes:
             place = {gene: i for i, gene in enumerate(self.genes)}
             values[:, [place[gene] for gene in self.known.genes]] = self.known.predict(rows)
@@ -150,20 +149,14 @@ class AsItWas:
 
     def fit(self, train: TrainingSet, genes: Sequence[str]) -> AsWasFitted:
         """Nothing is fitted but the means."""
-        known = self._model.fit(train, genes)
-        mean = np.concatenate(train.values(genes)).mean(0, dtype=np.float64).astype(np.float32)
+        known, mean = self._model.fit(train, genes), TrainingMean().fit(train, genes)
         return AsWasFitted(tuple(genes), known, mean)
 
 
 def _folds(dataset: PairedDataset, model: Model, config: FinetuneConfig) -> Iterator[Fold]:
     if len(dataset.sections) > 1:
         return leave_out(dataset)
-    return leave_block_out(dataset, receptive_field_um(model), config.blocks)
-
-
-def receptive_field_um(model: Model) -> float:
-    """Width in µm of what the model sees around a nucleus."""
-    return 2 * model.card.encoder.halo_px * model.card.encoder.mpp
+    return leave_block_out(dataset, model.card.encoder.field_um, config.blocks)
 
 
 def _adapted(

@@ -8,23 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pydantic
-from torch import nn
 
 from past_training.dataset.batches import Batch, Batches
 from past_training.dataset.read import PairedDataset
-from past_training.dataset.schema import BadDataset
-from past_training.engine.early_stop import EarlyStop
+from past_training.dataset.schema import BadDataset, Strict
 from past_training.engine.gene_levels import gene_levels
 from past_training.engine.loop import LoopConfig, fit
 from past_training.engine.pair_model import PairModel
 from past_training.engine.processes import launched_fabric
 from past_training.engine.progress import Progress
 from past_training.engine.random_state import seed_everything
-from past_training.engine.schedule import adamw, scheduled
+from past_training.engine.start import begun
 from past_training.engine.towers import ImageTower
-from past_training.engine.training import Feed, Training
+from past_training.engine.training import Feed
 from past_training.objectives.config import ObjectiveConfig
-from past_training.release.statements import Strict
 
 
 class FitConfig(Strict):
@@ -128,19 +125,16 @@ def fit_tower(
     )
     seed_everything(config.seed)
     model = PairModel(objective, tower, None, 0, gene_levels(dataset, genes))
-    optimizer = adamw(model, tower, config.lr, 1.0, config.weight_decay)
-    steps = len(feed)
-    schedule = scheduled(
-        optimizer, round(config.warmup_epochs * steps), config.epochs * steps,
-        config.min_lr / config.lr,
+    steps = loop.steps_per_epoch(len(feed))
+    training = begun(
+        fabric, model, feed, total_steps=config.epochs * steps,
+        warmup_steps=round(config.warmup_epochs * steps), lr=config.lr, min_lr=config.min_lr,
+        encoder_lr_factor=1.0, weight_decay=config.weight_decay, patience=None,
     )  # fmt: skip
-    wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
-    training = Training(wrapped, wrapped_optimizer, schedule, feed, EarlyStop(None))
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".fit-") as folder:
         progress = Progress(Path(folder), objective.parts, config.epochs * steps, None, True)
         try:
             fit(fabric, training, objective, loop, Path(folder), {}, progress, None)
         finally:
             progress.close()
-    module: nn.Module = tower
-    module.cpu().eval()
+    tower.cpu().eval()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_past.model import Card, EncoderCard, Evidence
 from napari_past.model.card import CARD_SCHEMA
+from past_training.dataset.schema import resolution_of
 from past_training.evaluation.ridge import Readout
 from past_training.evaluation.rows import TrainingSet
 from past_training.evaluation.towers import ModelTower
@@ -40,15 +41,6 @@ class Measured:
 UNMEASURED = Measured(NOT_MEASURED, 0, 0, (), {})
 
 
-def resolution_of(train: TrainingSet) -> str:
-    """``100 µm spots``, ``single cells``, or both."""
-    diameters = {part.record.spot_diameter_um for part in train.rows}
-    return " and ".join(
-        "single cells" if d is None else f"{d:g} µm spots"
-        for d in sorted(diameters, key=lambda d: d or 0)
-    )
-
-
 def draft_card(
     encoder: EncoderCard,
     genes: Sequence[str],
@@ -64,7 +56,7 @@ def draft_card(
         Fingerprints of images that the tower was trained on before: on these, too, nobody can
         measure the model.
     """
-    resolution = resolution_of(train)
+    resolution = resolution_of(part.record for part in train.rows)
     fingerprints = dict.fromkeys([*seen, *(part.record.fingerprint for part in train.rows)])
     detected = np.concatenate([values > 0 for values in train.values(genes)]).mean(0)
     return Card(

@@ -11,10 +11,10 @@ import pydantic
 
 from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard
-from past_training.dataset.schema import PrepareConfig
+from past_training.dataset.schema import PrepareConfig, Strict, first_problem
 from past_training.objectives.config import ObjectiveConfig
 from past_training.release.fit_tower import FitConfig
-from past_training.release.statements import Statements, Strict
+from past_training.release.statements import Statements
 
 
 class DataConfig(Strict):
@@ -71,9 +71,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise PastError(f"{path.name} is not a TOML file ({exc}).") from exc
     except pydantic.ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise PastError(f"Recipe {path.name}: {field}: {first['msg']}.") from exc
+        raise PastError(f"Recipe {path.name}: {first_problem(exc)}.") from exc
 
 
 def _shipped() -> dict[str, Path]:

@@ -12,15 +12,9 @@ import pydantic
 from napari_past.errors import PastError
 from napari_past.model import Card
 from past_training.dataset.read import PairedDataset
-from past_training.dataset.schema import first_problem
+from past_training.dataset.schema import Strict, first_problem
 
 NOT_STATED = "not stated"
-
-
-class Strict(pydantic.BaseModel):
-    """A part of a recipe: unknown fields are mistakes."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Statements(Strict):
