@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from scipy.stats import mannwhitneyu
 import napari_past as past
 from napari_past.cells import read_block
 from napari_past.model import Model
-from napari_past.model.model import LEAST_SLIDE_CELLS, SLIDE_UNLIKE_LIMIT
+from napari_past.model.likeness import LEAST_SLIDE_CELLS, Likeness
 from napari_past.slide import Slide, slide_of_array
 from napari_past.types import PixelGrid
 from past_training.dataset.read import open_dataset
@@ -42,8 +43,8 @@ from past_training.evaluation.gene_choice import chosen_genes
 from past_training.evaluation.ridge import fit_ridge
 from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
 from past_training.evaluation.towers import ModelTower
-from past_training.release.making import PRINCIPAL_COMPONENTS
 from past_training.release.recipe import load_recipe
+from past_training.release.unlike import likeness, slide_limit
 
 FloatArray = npt.NDArray[np.float32]
 BREAST = ("TCGA-A7-A13E", "TCGA-AR-A1AK", "TCGA-AR-A1AS")
@@ -53,25 +54,28 @@ COVERAGES = (1.0, 0.9, 0.75, 0.5)
 PENALTY = 1.0
 
 
-class Statistics:
-    """Mean, whitening and limit of some training cells, as the recipe makes them."""
+@dataclass(frozen=True)
+class Limits:
+    """Training cells and what they flag, as the recipe works it out."""
 
-    def __init__(self, cells: FloatArray, quantile: float) -> None:
-        self.mean = cells.mean(0)
-        _, scale, axes = np.linalg.svd(cells - self.mean, full_matrices=False)
-        k = PRINCIPAL_COMPONENTS
-        self.whitening = (axes[:k] / (scale[:k, None] / np.sqrt(len(cells)))).T
-        self.limit = float(np.quantile(self.cells(cells, 1.0), quantile))
+    like: Likeness
+    cell: float
+    slide: float
 
-    def cells(self, cells: FloatArray, limit: float | None = None) -> FloatArray:
-        squared = (((cells - self.mean) @ self.whitening) ** 2).sum(1)
-        return np.asarray(squared / (self.limit if limit is None else limit), np.float32)
+    @staticmethod
+    def of(groups: Sequence[FloatArray], quantile: float) -> Limits:
+        cells = np.concatenate(groups)
+        like = likeness(cells)
+        limit = slide_limit(groups)
+        assert limit is not None, "too few cells"
+        return Limits(like, float(np.quantile(like.of_cells(cells), quantile)), limit)
 
-    def slide(self, cells: FloatArray) -> float:
-        """As `Model.slide_unlike_training`; groups of few cells are told apart in the table."""
-        white = (cells.mean(0) - self.mean) @ self.whitening
-        squared = float((white**2).sum()) - self.whitening.shape[1] / len(cells)
-        return max(squared, 0.0) / SLIDE_UNLIKE_LIMIT
+    def of_cells(self, cells: FloatArray) -> FloatArray:
+        return self.like.of_cells(cells) / np.float32(self.cell)
+
+    def of_slide(self, cells: FloatArray) -> float:
+        """Groups of few cells are told apart in the table."""
+        return self.like.of_mean(cells.mean(0), len(cells)) / self.slide
 
 
 def of_slide(model: Model, slide: Slide) -> FloatArray:
@@ -148,24 +152,22 @@ def main() -> None:
     errors: dict[float, list[float]] = {c: [] for c in COVERAGES}
     ranks: list[float] = []
 
-    def note(name: str, statistics: Statistics, cells: FloatArray, held: FloatArray) -> None:
+    def note(name: str, statistics: Limits, cells: FloatArray, held: FloatArray) -> None:
         row = rows.setdefault(name, {"flagged": [], "auc": [], "slide": [], "n": [len(cells)]})
-        here, there = statistics.cells(cells), statistics.cells(held)
+        here, there = statistics.of_cells(cells), statistics.of_cells(held)
         row["flagged"].append(float((here > 1).mean()))
         row["auc"].append(float(mannwhitneyu(here, there).statistic / len(here) / len(there)))
-        row["slide"].append(statistics.slide(cells))
+        row["slide"].append(statistics.of_slide(cells))
 
     names = [rows.record.name for rows in sections]
     x = [tower.embed(rows) for rows in sections]
     for i, section in enumerate(sections):
         rest = [j for j in range(len(sections)) if j != i]
-        statistics = Statistics(
-            np.concatenate([clean[j] for j in rest]), recipe.card.unlike_training_quantile
-        )
+        statistics = Limits.of([clean[j] for j in rest], recipe.card.unlike_training_quantile)
         held = clean[i]
         note("her2st, the held-out section", statistics, held, held)
         near = np.array_split(held, len(held) // LEAST_SLIDE_CELLS)
-        chunks += [statistics.slide(part) for part in near]
+        chunks += [statistics.of_slide(part) for part in near]
         if i == len(sections) - 1:
             for name, cells in worse.items():
                 note(name, statistics, cells, held)
@@ -181,7 +183,7 @@ def main() -> None:
         )
         error = np.abs(readout.predict(x[i]) - section.values(genes)).mean(1)
         spot_of_cell = section.nuclei.row
-        distance = np.bincount(spot_of_cell, statistics.cells(held)) / np.bincount(spot_of_cell)
+        distance = np.bincount(spot_of_cell, statistics.of_cells(held)) / np.bincount(spot_of_cell)
         order = np.argsort(distance)
         for coverage in COVERAGES:
             errors[coverage].append(float(error[order[: round(coverage * len(order))]].mean()))

@@ -107,6 +107,7 @@ TINY_CARD: dict[str, object] = {
     "cutoffs": dict.fromkeys(("ERBB2", "CD3D", "CD3E"), (-0.5, 0.0, 0.5)),
     "cutoffs_source": "tiny card: drawn by lot",
     "unlike_training_limit": 4.0,
+    "slide_unlike_limit": 2.0,
 }
 
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 
+import anndata
 import numpy as np
+import pytest
 
 from napari_past.cli.models import evidence_line
-from napari_past.model import load_model
+from napari_past.model import Card, load_model, write_model_file
 
 
 def test_list(command):
@@ -43,3 +45,72 @@ def test_evidence_line_tells_the_mean_over_measured_genes():
     ]
     expected = f"mean r {np.mean(values):.2f}" if values else "r not measured"
     assert expected in evidence_line(model)
+
+
+@pytest.fixture(scope="module")
+def without_readout(tmp_path_factory, tiny_card, tiny_tensors):
+    """A folder of models with one that predicts no gene, "bare"."""
+    folder = tmp_path_factory.mktemp("models")
+    card = tiny_card(name="bare").model_dump()
+    card |= {"genes": (), "cutoffs": {}, "unlike_training_limit": None, "slide_unlike_limit": None}
+    card["evidence"] |= {"r": {}, "detected": {}}
+    tensors = {k: v for k, v in tiny_tensors.items() if k.startswith("tower.")}
+    write_model_file(folder / "bare.safetensors", Card.model_validate(card), tensors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_PAST_MODELS", str(folder))
+        yield folder
+
+
+def test_installed_model(command, without_readout):
+    listed = command("models", "list").out
+    assert "past-mini" in listed
+    assert "bare  version 1 · no read-out" in listed
+    told = command("models", "card", "bare").out
+    assert "predicts       no gene by itself" in told
+    assert "not learnable" not in told
+
+
+def test_run_without_a_read_out(command, without_readout, phantom, tmp_path):
+    out = tmp_path / "cells.h5ad"
+    done = command("run", phantom, "--model", "bare", "--region", "0,0,100,100", "--out", out)
+    assert done.code == 0, done.err
+    assert "none: bare has no read-out" in done.out
+    table = anndata.read_h5ad(out)
+    assert table.n_vars == 0
+    assert table.obsm["X_past"].shape == (table.n_obs, 16)
+    assert not table.obs["unlike_training"].any()
+
+
+def test_gene_of_a_model_without_a_read_out(command, told_once, without_readout, phantom, tmp_path):
+    out = tmp_path / "cells.h5ad"
+    done = command("run", phantom, "--model", "bare", "--genes", "HER2", "--out", out)
+    assert "bare has no read-out" in told_once(done)
+    assert not out.exists()
+
+
+def test_name_of_several_models(command, told_once, without_readout):
+    for digit in "ab":
+        copy = without_readout / f"bare2-{digit * 12}.safetensors"
+        copy.write_bytes((without_readout / "bare.safetensors").read_bytes())
+    assert command("models", "card", f"bare2-{'a' * 12}").code == 0
+    told = told_once(command("models", "card", "bare2"))
+    assert f"several models 'bare2': give one of bare2-{'a' * 12}, bare2-{'b' * 12}" in told
+    (without_readout / f"bare2-{'b' * 12}.safetensors").unlink()
+    assert command("models", "card", "bare2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("past-mini",), "comes with the package"),
+        (("past", "--from", "none.pth"), "There is no file none.pth"),
+        (("past", "--from", "none.pth", "--sha256", "xyz"), "64 hex digits"),
+    ],
+)
+def test_fetch_mistakes(command, told_once, arguments, message):
+    assert message in told_once(command("models", "fetch", *arguments))
+
+
+def test_model_that_was_not_fetched(command, told_once, without_readout):
+    told = told_once(command("models", "card", "past"))
+    assert "napari-past models fetch past" in told

@@ -32,9 +32,10 @@ def test_cells_like_those_of_the_training_are_not_flagged(model, training_like):
 
 def test_a_small_shift_of_all_cells_flags_the_slide_though_hardly_a_cell(model, training_like):
     spread = np.linalg.pinv(model._float32("statistics.whitening"))
-    shifted = training_like + 2.0 * spread[0]
+    limit = model.card.slide_unlike_limit
+    shifted = training_like + np.sqrt(2 * limit) * spread[0]
     distance = model.slide_unlike_training(shifted)
-    # 2 standard deviations: squared 4, over the limit of 2.
+    # The square of so many standard deviations is twice the limit.
     assert distance == pytest.approx(2.0, rel=0.1)
     assert (model.unlike_training(shifted) > 1).mean() < 0.1
     told = model.slide_unlike_sentence(distance)

@@ -13,6 +13,7 @@ KRT19 = GeneFact("KRT19", "0.42 log1p(counts per 10k)", "not learnable")
 CELL = CellFacts(
     id="8d0e9f1c-0000-5000-8000-000000000001",
     genes=(ERBB2,),
+    cell_type="",
     class_name="2+",
     unlike_training=1.84,
     unscored="pen",
@@ -171,3 +172,11 @@ def test_what_is_below_does_not_jump_from_cell_to_cell(qtbot) -> None:
     assert [place_after(facts) for facts in (OTHER, None, OTHER, CELL)] == [first] * 4
     assert place_after(replace(CELL, genes=(ERBB2, KRT19))) > first
     assert place_after(CELL) == first
+
+
+def test_a_type_is_told_and_unknown_training_cells_are_not_called_alike() -> None:
+    typed = replace(CELL, cell_type="T cell (margin 0.040)", unlike_training=float("nan"))
+    lines = dict(typed.lines())
+    assert lines["type"] == "T cell (margin 0.040)"
+    assert lines["training"].startswith("not known")
+    assert "type" not in dict(CELL.lines())

@@ -18,6 +18,8 @@ from napari_past.types import Rect
 pytestmark = pytest.mark.gui
 
 LONG_MS = 180_000
+TILES = 6
+"""With tissue on that slide, two in a row."""
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_live_follows_the_view_and_survives_its_workers(
     monkeypatch.setattr(
         session, "add", lambda results, add=session.add: (order.extend(results), add(results))[1]
     )
-    fly_to(viewer, Rect(350, 350, 300, 200))
+    fly_to(viewer, Rect(150, 150, 150, 100))
     widget.panel.live.setChecked(True)
     rest(qtbot, widget)
     view = clipped(view_rect(viewer), widget.slide_bounds)
@@ -61,7 +63,7 @@ def test_live_follows_the_view_and_survives_its_workers(
 
     # nothing is computed twice: a step back and forth, and the whole slide after browsing
     before = len(order)
-    fly_to(viewer, Rect(360, 360, 290, 190))
+    fly_to(viewer, Rect(160, 160, 140, 90))
     rest(qtbot, widget)
     assert len(order) == before
 
@@ -71,7 +73,7 @@ def test_live_follows_the_view_and_survives_its_workers(
         (worker,) = worker_processes() - others
         os.kill(worker.pid, signal.SIGKILL)
     tiles = [result.tile for result in order]
-    assert len(tiles) == len(set(tiles)) == len(session.whole.tiles) == 21
+    assert len(tiles) == len(set(tiles)) == len(session.whole.tiles) == TILES
     told = [str(n.message) for n in notification_manager.records[lost:]]
     assert len([m for m in told if "lost" in m]) == 1
     assert len(worker_processes() - others - {worker}) == 1
@@ -99,19 +101,21 @@ def test_tiles_that_left_the_view_are_dropped(fresh, qtbot) -> None:
     viewer, widget = fresh
     viewer.reset_view()
     widget.panel.live.setChecked(True)
-    assert widget._stainer.waiting_in_view == 21
+    assert widget._stainer.waiting_in_view == TILES
     fly_to(viewer, Rect(20, 20, 60, 40))
     qtbot.waitUntil(lambda: widget._stainer.waiting_in_view <= 2, timeout=5_000)
     rest(qtbot, widget)
-    assert widget.session.analysed_tiles < 12
+    assert widget.session.analysed_tiles < TILES
 
 
-def test_session_orders_tiles_from_the_middle(opened) -> None:
-    _, widget = opened()
+def test_session_orders_tiles_from_the_middle(fresh) -> None:
+    _, widget = fresh
     session = widget.session
-    near = session.tiles_in(Rect(0, 0, 450, 320))
-    assert len(near) == 4
-    assert near[0] == next(t for t in session.whole.tiles if (t.column, t.row) == (0, 0))
-    assert session.tiles_in(Rect(300, 10, 20, 20)) == [near[1]]
-    assert set(session.ring_around(Rect(300, 10, 20, 20))) == set(near) - {near[1]}
+    near = session.tiles_in(Rect(0, 0, 900, 900))
+    places = [(tile.column, tile.row) for tile in near]
+    assert places[0] == (0, 0)
+    assert set(places) == {(0, 0), (1, 0), (0, 1), (1, 1)}
+    right = near[places.index((1, 0))]
+    assert session.tiles_in(Rect(600, 10, 20, 20)) == [right]
+    assert set(session.ring_around(Rect(600, 10, 20, 20))) == set(near) - {right}
     assert session.tiles_in(Rect(9000, 9000, 5, 5)) == []

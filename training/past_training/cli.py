@@ -26,6 +26,8 @@ _COMMANDS = {
                  "past_training.evaluation.command"),
     "export": ("make a model file of the weights of a pretraining run",
                "past_training.release.export_command"),
+    "bank": ("encode measured cells as a reference bank to look pictures of cells up in",
+             "past_training.release.bank_command"),
 }  # fmt: skip
 """What each does, and the module with its ``add_parser`` and ``execute``."""
 

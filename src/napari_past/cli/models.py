@@ -1,4 +1,4 @@
-"""``napari-past models``: which models there are, and what one says about itself."""
+"""``napari-past models``: which there are, what one says about itself, and how to get one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from argparse import Namespace
 
 import numpy as np
 
-from napari_past.model import Model, bundled_models, load_model, model_path
+from napari_past.errors import Cancelled
+from napari_past.model import Model, available_models, load_model, model_path
+from napari_past.status_line import StatusLine
 
 SHOWN_GENES = 8
 
 
 def execute(options: Namespace) -> int:
-    """``list`` or ``card``."""
+    """``list``, ``card`` or ``fetch``."""
     if options.action == "list":
-        for name in bundled_models():
+        for name in available_models():
             print("\n".join(_entry(load_model(name))))
         return 0
+    if options.action == "fetch":
+        return _fetch(options)
     model = load_model(options.model)
     if options.json:
         print(json.dumps(model.card.model_dump(mode="json"), indent=2, ensure_ascii=False))
@@ -26,9 +30,36 @@ def execute(options: Namespace) -> int:
     return 0
 
 
+def _fetch(options: Namespace) -> int:
+    from napari_past.model.fetch import fetch_model
+
+    line = StatusLine()
+
+    def told(have: int, total: int | None) -> None:
+        if line.due() or have == total:
+            share = "" if not total else f" of {total / 1e6:.0f} MB ({100 * have / total:.0f} %)"
+            line.tell(f"{options.name}: {have / 1e6:.0f}{share or ' MB'}")
+
+    try:
+        fetched = fetch_model(options.name, options.source, options.sha256, options.mpp, told)
+    except KeyboardInterrupt as exc:
+        raise Cancelled("cancelled; the same command goes on where it stopped.") from exc
+    finally:
+        line.close()
+    model = load_model(fetched.model)
+    print("\n".join(_entry(model)))
+    print(f"  checkpoint  SHA-256 {fetched.sha256}")
+    if fetched.checkpoint is not None:
+        print(f"              {fetched.checkpoint} is no longer needed")
+    print(f"  {model.card.summary}")
+    return 0
+
+
 def evidence_line(model: Model) -> str:
     """A model's name and the evidence behind it, one line."""
     evidence = model.card.evidence
+    if not model.genes:
+        return f"{model.name} {model.card.version} · no read-out: it predicts no gene by itself"
     told = (f"{model.name} {model.card.version}", evidence.whose, evidence.resolution, _mean(model))
     return " · ".join(told)
 
@@ -49,7 +80,8 @@ def _measured(model: Model) -> list[tuple[float, str]]:
 def _entry(model: Model) -> list[str]:
     card = model.card
     return [
-        f"{card.name}  version {card.version} · {len(card.genes)} genes",
+        f"{card.name}  version {card.version} · "
+        f"{f'{len(card.genes)} genes' if card.genes else 'no read-out'}",
         f"  trained on  {card.training_data}",
         f"  evidence    {evidence_line(model)}",
         f"  licence     {card.licence}",
@@ -65,12 +97,13 @@ def _card(model: Model) -> list[str]:
         f"{card.name}  version {card.version}",
         f"  {card.summary}",
         "",
-        f"  predicts       {len(card.genes)} genes, in {card.expression_unit}",
+        f"  predicts       {_predicts(model)}",
         f"  made for       {card.species} · {card.organ} · {card.preparation}",
         f"  scanner        {card.scanner}",
         f"  trained on     {card.training_data}",
         f"  reads          {card.encoder.mode}, {card.encoder.mpp:g} µm/px, "
         f"{card.encoder.tower.backbone}, {model.embed_dim} numbers per cell",
+        *_cell_side(model),
         "",
         f"  validated      {evidence.protocol}",
         f"  held out       patients: {evidence.patients}, unseen in training: "
@@ -81,10 +114,13 @@ def _card(model: Model) -> list[str]:
         best = ", ".join(f"{g} {r:.2f}" for r, g in reversed(measured[-SHOWN_GENES:]))
         worst = ", ".join(f"{g} {r:.2f}" for r, g in measured[:SHOWN_GENES])
         lines += [f"  best genes     {best}", f"  worst genes    {worst}"]
+    if card.genes:
+        lines += [
+            f"  not learnable  {len(card.genes) - learnable} genes, seen in under "
+            f"{100 * card.min_detected:g} % of the training spots",
+            f"  cut-offs       {len(card.cutoffs)} genes, {card.cutoffs_source}",
+        ]
     lines += [
-        f"  not learnable  {len(card.genes) - learnable} genes, seen in under "
-        f"{100 * card.min_detected:g} % of the training spots",
-        f"  cut-offs       {len(card.cutoffs)} genes, {card.cutoffs_source}",
         "",
         f"  licence        {card.licence}",
         f"  attribution    {card.attribution}",
@@ -92,3 +128,21 @@ def _card(model: Model) -> list[str]:
         f"  path           {model.path}",
     ]
     return lines
+
+
+def _predicts(model: Model) -> str:
+    genes = len(model.genes)
+    if not genes:
+        return "no gene by itself: it has no read-out; see `past-train finetune` or a bank"
+    return f"{genes} genes, in {model.expression_unit}"
+
+
+def _cell_side(model: Model) -> list[str]:
+    cells = model.card.cell_tower
+    if cells is None:
+        return []
+    graph = "with" if cells.graph else "without"
+    return [
+        f"  cells          {cells.positions} tokens of {cells.vocabulary}, {graph} a graph branch; "
+        f"shared with images: {model.card.projection_dim} numbers"
+    ]

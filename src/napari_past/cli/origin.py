@@ -50,7 +50,7 @@ class Origin:
         if self.model not in bundled_models():
             return None
         model = load_model(self.model)
-        same = model.sha256 == self.sha256 and model.card.expression_unit == self.unit
+        same = model.sha256 == self.sha256 and model.expression_unit == self.unit
         return model if same else None
 
 

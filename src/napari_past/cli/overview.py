@@ -79,7 +79,7 @@ def write_overview(
     y = height + TITLE_PX + MARGIN_PX
     bar = Image.fromarray(colours(np.linspace(0, 1, BAR_PX), 0, 1)[None].repeat(20, axis=0))
     page.paste(bar, (right_px, y))
-    unit = model.card.expression_unit
+    unit = model.expression_unit
     draw.text(
         (right_px + BAR_PX + 14, y - 2), drawable(f"{low:.2f} to {high:.2f} · {unit}"), INK, font
     )

@@ -52,13 +52,34 @@ def command_parser() -> argparse.ArgumentParser:
 
     _add_cache(commands)
 
-    models = _command(commands, "models", "list the models, or show what one says about itself")
+    _add_models(commands)
+    return root
+
+
+def _add_models(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    models = _command(
+        commands, "models", "list models, fetch one, or show what one says about itself"
+    )
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
     _command(actions, "list", "the models that are installed")
     card = _command(actions, "card", "training data, evidence and licence of a model")
     card.add_argument("model", metavar="NAME", help="a model's name or path")
     card.add_argument("--json", action="store_true", help="the whole card, for programs")
-    return root
+    fetch = _command(actions, "fetch", "get published weights and make them a model file")
+    fetch.add_argument("name", metavar="NAME", help="past")
+    fetch.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE|URL",
+        help="the checkpoint, or its address; without it, the hub (or a mirror, HF_ENDPOINT)",
+    )
+    fetch.add_argument("--sha256", metavar="HEX", help="that the file must have")
+    fetch.add_argument(
+        "--mpp",
+        type=float,
+        metavar="M",
+        help="µm/px that the image tower reads, where it is known better than the assumption",
+    )
 
 
 def _add_run(commands: argparse._SubParsersAction[OneLineParser]) -> None:

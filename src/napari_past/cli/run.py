@@ -254,6 +254,8 @@ def unlike_lines(slide: str, flags: npt.NDArray[np.bool_]) -> list[str]:
 
 
 def _gene_line(symbols: Sequence[str], model: Model) -> str:
+    if not model.genes:
+        return f"none: {model.name} has no read-out; the table has the cells' vectors (X_past)"
     shown = ", ".join(symbols[:SHOWN_GENES]) or "none of the panel markers"
     more = f" and {len(symbols) - SHOWN_GENES} more" if len(symbols) > SHOWN_GENES else ""
     poor = sum(not model.reliability(gene).learnable for gene in symbols)

@@ -42,6 +42,8 @@ def chosen_genes(model: Model, genes: Sequence[str] | str | None) -> list[str]:
     ------
     UnknownGene, AmbiguousGene
     """
+    if genes and genes != ALL_GENES:
+        model.require_readout()
     if genes == ALL_GENES:
         return list(model.genes)
     if genes is None:
@@ -72,6 +74,12 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "outline_um": padded_outlines(cells.found.outlines),
         },
     )
+    types = cells.cell_types
+    if types is not None:
+        adata.obs["cell_type"] = pd.Categorical.from_codes(
+            types.code, pd.Index(types.names, dtype=object)
+        )
+        adata.obs["cell_type_margin"] = types.margin
     kinds = unscored_kinds(cells)
     if kinds is not None:
         adata.obs["unscored"] = pd.Categorical(kinds, categories=["", *UNSCORED_KINDS])
@@ -94,7 +102,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "name": model.name,
             "version": card.version,
             "sha256": model.sha256,
-            "expression_unit": card.expression_unit,
+            "expression_unit": model.expression_unit,
             "organ": card.organ,
             "species": card.species,
             "preparation": card.preparation,
@@ -117,6 +125,8 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
         "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
     }
+    if model.bank is not None:
+        adata.uns["napari_past"]["model"]["bank"] = model.bank.told
     quality = cells.quality
     if quality is not None:
         adata.uns["napari_past"]["unscored"] = {
@@ -170,11 +180,10 @@ def _expression(cells: Cells, symbols: list[str]) -> FloatArray | da.Array:
 
 def _gene_table(model: Model, symbols: list[str]) -> pd.DataFrame:
     rows = [model.reliability(g) for g in symbols]
-    detected = model.card.evidence.detected
     return pd.DataFrame(
         {
             "r": np.array([np.nan if r.r is None else r.r for r in rows], np.float64),
-            "detected_fraction": np.array([detected.get(g, np.nan) for g in symbols], np.float64),
+            "detected_fraction": np.array([model.detected(g) for g in symbols], np.float64),
             "learnable": np.array([r.learnable for r in rows], bool),
             "evidence": np.array([r.label for r in rows], object),
         },

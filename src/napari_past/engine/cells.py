@@ -18,6 +18,8 @@ from napari_past.engine.workers import Workers
 from napari_past.errors import CannotWrite, RegionError
 from napari_past.genes import Resolved, resolve
 from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.model.prototypes import NearestTypes
+from napari_past.model.retrieval import Neighbours
 from napari_past.quality import QualityMask
 from napari_past.slide import Slide
 from napari_past.types import FloatArray, FoundCells, Rect, Region, TileSpec
@@ -118,11 +120,23 @@ class Cells:
         ------
         UnknownGene, AmbiguousGene
         """
+        self.model.require_readout()
         return resolve(gene, self.model.genes)
 
     def expression(self, genes: Sequence[str]) -> FloatArray:
-        """Predicted expression, float32 (n, g), of exact symbols, in the card's unit."""
-        return self.model.expression(self.embeddings, genes)
+        """Predicted expression, float32 (n, g), of exact symbols, in the model's unit."""
+        known = self._neighbours if self.model.needs_neighbours(genes) else None
+        return self.model.expression(self.embeddings, genes, known)
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        """In the model's bank: looked up once, whatever genes are asked for."""
+        return self.model.neighbours(self.embeddings)
+
+    @cached_property
+    def cell_types(self) -> NearestTypes | None:
+        """The nearest cell type of the model's bank and its margin; None without such a bank."""
+        return self.model.cell_types(self.embeddings)
 
     def marker_values(self, name: str) -> FloatArray:
         """Predicted value of a gene or marker, float32 (n,); several genes are averaged."""

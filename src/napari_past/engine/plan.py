@@ -17,7 +17,7 @@ from napari_past.cells import (
     tiles_to_search,
 )
 from napari_past.errors import PastError, RegionError
-from napari_past.model import DEFAULT_MODEL, Model, load_model, model_path
+from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.slide import Slide
 from napari_past.types import Rect, Region, SlideRef, TileSpec
 
@@ -112,7 +112,6 @@ def make_plan(
         raise PastError(f"There is no device {device!r}; use one of {', '.join(DEVICES)}.")
     slide_mpp = slide.require_mpp()
     loaded = model if isinstance(model, Model) else load_model(model, device)
-    path = loaded.path if isinstance(model, Model) else str(model_path(model).resolve())
     chosen = get_detector(detector) if isinstance(detector, str) else detector
     area_within(slide, region)  # a mistake is told before the slide is read
     size_um = TILE_PX * loaded.card.encoder.mpp
@@ -131,7 +130,7 @@ def make_plan(
         slide_name=slide.name,
         slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
         model=ModelRef(
-            path, loaded.sha256, loaded.device if device == "auto" else device, loaded.name
+            loaded.path, loaded.sha256, loaded.device if device == "auto" else device, loaded.name
         ),
         detector=fitted,
         key=key,

@@ -99,7 +99,7 @@ def origin_of_scores(model: Model, resolved: Resolved, part: str) -> dict[str, s
         As `analysed` gives it.
     """
     labels = [f"{s}: {model.reliability(s).label}" for s in resolved.symbols]
-    unit = model.card.expression_unit
+    unit = model.expression_unit
     return {
         "marker": resolved.label,
         "note": resolved.note,

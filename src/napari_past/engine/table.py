@@ -13,6 +13,8 @@ import numpy.typing as npt
 from napari_past.engine.cells import ID_NAMESPACE
 from napari_past.engine.workers import cores
 from napari_past.model import Model
+from napari_past.model.prototypes import NearestTypes
+from napari_past.model.retrieval import Neighbours
 from napari_past.types import FloatArray, Outlines, Rect, TileResult, TileSpec
 
 _GROWTH = 1.5
@@ -71,6 +73,9 @@ class CellTable:
         self._offsets.append(np.zeros(1, np.int64))
         self._blocks: list[npt.NDArray[np.float16]] = []
         self._sum = np.zeros(model.embed_dim)
+        self._known = 0
+        self._near: GrowingArray | None = None
+        self._similarity = GrowingArray(np.float32)
 
     def __len__(self) -> int:
         return len(self._areas.values)
@@ -146,7 +151,9 @@ class CellTable:
         return self._blocks[cell // BLOCK_CELLS][cell % BLOCK_CELLS]
 
     def expression(self, genes: Sequence[str], start: int = 0) -> FloatArray:
-        """Predicted expression, float32 (n − start, g), of exact symbols, in the card's unit.
+        """Predicted expression, float32 (n − start, g), of exact symbols, in the model's unit.
+
+        Cells are looked up in the model's bank once, by the first gene that it alone has.
 
         Parameters
         ----------
@@ -158,11 +165,18 @@ class CellTable:
         UnknownGene
         """
         n = len(self)
+        looked_up = self.model.needs_neighbours(genes)
+        if looked_up:
+            self._look_up()
 
         def part(first: int) -> FloatArray:
             block = self._blocks[first // BLOCK_CELLS]
             rows = slice(max(start - first, 0), min(n - first, BLOCK_CELLS))
-            return self.model.expression(block[rows], genes)
+            known = None
+            if looked_up:
+                cells = slice(first + rows.start, first + rows.stop)
+                known = self._found(cells)
+            return self.model.expression(block[rows], genes, known)
 
         firsts = range(start - start % BLOCK_CELLS, n, BLOCK_CELLS)
         nothing = np.zeros((0, len(genes)), np.float32)
@@ -171,6 +185,37 @@ class CellTable:
         # numpy lets go of the interpreter's lock, so that blocks go on all cores.
         with ThreadPoolExecutor(cores()) as pool:
             return np.concatenate([nothing, *pool.map(part, firsts)])
+
+    def cell_type(self, cell: int) -> NearestTypes | None:
+        """The nearest cell type of the model's bank, for one cell; None without such a bank."""
+        return self.model.cell_types(self.embedding(cell)[None])
+
+    def nearest_cells(self, cell: int) -> tuple[str, float]:
+        """The type with the most weight among one cell's nearest reference cells, and that weight;
+        empty where they have none."""
+        bank = self.model.bank
+        assert bank is not None, "no bank"
+        votes = bank.votes(self.model.neighbours(self.embedding(cell)[None]))
+        code = int(votes.code[0])
+        return (votes.names[code] if code >= 0 else "", float(votes.share[0]))
+
+    def _found(self, cells: slice) -> Neighbours:
+        assert self._near is not None, "nothing was looked up"
+        return Neighbours(self._near.values[cells], self._similarity.values[cells])
+
+    def _look_up(self) -> None:
+        """Find in the model's bank those cells that were not found there yet."""
+        n, known = len(self), self._known
+        for first in range(known - known % BLOCK_CELLS, n, BLOCK_CELLS):
+            new = slice(max(known - first, 0), min(n - first, BLOCK_CELLS))
+            found = self.model.neighbours(self._blocks[first // BLOCK_CELLS][new])
+            if self._near is None:
+                columns = found.index.shape[1]
+                self._near = GrowingArray(np.int32, columns)
+                self._similarity = GrowingArray(np.float32, columns)
+            self._near.append(found.index)
+            self._similarity.append(found.similarity)
+        self._known = n
 
     def in_rect(self, rect: Rect) -> npt.NDArray[np.intp]:
         """Indices (m,), ascending, of the cells whose centre lies in a rectangle.

@@ -10,6 +10,12 @@ from pydantic import Field
 from napari_past.errors import BadModel
 
 CARD_SCHEMA: Final = 1
+_NOT_OF_A_CARD = frozenset(
+    {
+        "cache_dir", "checkpoint_path", "exportable", "features_only", "no_jit", "num_classes",
+        "out_indices", "scriptable",
+    }
+)  # fmt: skip
 
 Rgb01 = tuple[float, float, float]
 
@@ -34,6 +40,54 @@ class TowerCard(_Strict):
     embed_dim: Annotated[int, Field(gt=0, le=4096)]
 
 
+class PooledTowerCard(_Strict):
+    """Image tower: a timm backbone that gives one vector for a whole crop."""
+
+    backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
+    """timm name; built without pretrained weights, those of the model file are loaded."""
+    options: dict[str, bool | int | float | str]
+    """What timm is told beside the name, as ``{"init_values": 1e-5}``."""
+    pool: Literal["token", "token+mean"]
+    """token: the backbone's own vector; token+mean: the class token beside the patches' mean."""
+    embed_dim: Annotated[int, Field(gt=0, le=8192)]
+
+    @pydantic.model_validator(mode="after")
+    def _agree(self) -> PooledTowerCard:
+        for option in self.options:
+            # With these timm would read other weights than the file's, or build something else.
+            if option.startswith("pretrained") or option in _NOT_OF_A_CARD:
+                raise ValueError(f"options: {option} is not for a card to say")
+        return self
+
+
+class CellTowerCard(_Strict):
+    """Cell tower: a transformer over a cell's ranked genes, as PAST has it."""
+
+    vocabulary: Annotated[int, Field(gt=0)] = 20_345
+    """Number of token ids."""
+    pad: Annotated[int, Field(ge=0)] = 1
+    """Id of the positions that hold no gene."""
+    prefix: Annotated[int, Field(ge=0)] = 3
+    """Positions before the first gene: modality, assay, species."""
+    positions: Annotated[int, Field(gt=0)] = 300
+    dim: Annotated[int, Field(gt=0, le=4096)] = 512
+    heads: Annotated[int, Field(gt=0)] = 16
+    layers: Annotated[int, Field(gt=0)] = 12
+    feed_forward: Annotated[int, Field(gt=0)] = 1024
+    graph: bool
+    """Whether neighbouring cells can be told, too."""
+
+    @pydantic.model_validator(mode="after")
+    def _agree(self) -> CellTowerCard:
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} is no multiple of heads {self.heads}")
+        if self.prefix >= self.positions:
+            raise ValueError(f"prefix {self.prefix} leaves none of {self.positions} positions")
+        if self.pad >= self.vocabulary:
+            raise ValueError(f"pad {self.pad} is not among the {self.vocabulary} token ids")
+        return self
+
+
 class EncoderCard(_Strict):
     """How pixels become one embedding for each cell."""
 
@@ -49,7 +103,7 @@ class EncoderCard(_Strict):
     """Side of the crop that `encode_image` expects."""
     mean: Rgb01
     std: Rgb01
-    tower: TowerCard
+    tower: TowerCard | PooledTowerCard
 
     @property
     def field_um(self) -> float:
@@ -74,6 +128,8 @@ class EncoderCard(_Strict):
                 raise ValueError(
                     f"halo_px {self.halo_px} is less than half of crop_px {self.crop_px}"
                 )
+        if self.mode == "dense" and isinstance(self.tower, PooledTowerCard):
+            raise ValueError("a tower that pools over a crop is no dense encoder")
         return self
 
 
@@ -125,22 +181,34 @@ class Card(_Strict):
     """Content hashes of the images that it was trained on."""
     recipe: str
     expression_unit: str
-    genes: Annotated[tuple[str, ...], Field(min_length=1)]
-    """HGNC symbols, in the order of the read-out's rows."""
+    genes: tuple[str, ...]
+    """HGNC symbols, in the order of the read-out's rows; none where there is no read-out."""
     encoder: EncoderCard
+    projection_dim: Annotated[int, Field(gt=0, le=4096)] | None = None
+    """Length of the embeddings that the image tower's output is projected to; None: it is not."""
+    cell_tower: CellTowerCard | None = None
+    """The tower that embeds measured cells in the same space; None where there is none."""
     evidence: Evidence
     min_detected: Share
     """A gene seen in a smaller share of the training spots counts as not learnable."""
     cutoffs: dict[str, tuple[float, float, float]]
     """Gene → ascending cut-offs for 1+, 2+, 3+, in the expression's unit."""
     cutoffs_source: str
-    unlike_training_limit: Annotated[float, Field(gt=0)]
-    """Squared distance from the training cells (see `Model.unlike_training`) that flags a cell."""
+    unlike_training_limit: Annotated[float, Field(gt=0)] | None
+    """Squared distance from the training cells (see `Model.unlike_training`) that flags a cell;
+    None where nothing is known of them."""
+    slide_unlike_limit: Annotated[float, Field(gt=0)] | None = None
+    """Squared distance of a slide's cells as a whole (see `Model.slide_unlike_training`) that flags
+    the slide; None where nobody can say."""
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Card:
         if len(set(self.genes)) != len(self.genes):
             raise ValueError("genes: a symbol is listed twice")
+        if self.cell_tower is not None and self.projection_dim is None:
+            raise ValueError("cell_tower: without projection_dim it shares no space with images")
+        if self.slide_unlike_limit is not None and self.unlike_training_limit is None:
+            raise ValueError("slide_unlike_limit: without unlike_training_limit nothing is known")
         evidence = self.evidence
         for name, table in (
             ("evidence.r", evidence.r), ("evidence.detected", evidence.detected),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+import struct
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +20,27 @@ from safetensors.numpy import save
 from napari_past.errors import BadModel
 from napari_past.files import atomic_write
 from napari_past.model.card import Card, parse_card
+from napari_past.model.tensors import Tensors
 
 CARD_KEY = "napari_past_card"
 FOLDER_CARD, FOLDER_WEIGHTS = "card.json", "weights.safetensors"
+FOLDER_BANK = "bank.h5ad"
+"""A reference bank, where the model comes with one."""
 
-Tensors = dict[str, npt.NDArray[np.generic]]
+MAPPED_BYTES = 64 << 20
+"""Tensors of larger files stay on disk until they are used, and processes share them."""
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+_ALIGNED = 64
 
 
 def read_model_file(path: Path) -> tuple[Card, Tensors, str]:
     """Card, tensors and the SHA-256 over weights and card of a model file or folder.
+
+    Tensors of a file above `MAPPED_BYTES` are mapped from it (`numpy.memmap`): a writer must
+    replace it, as ours does, not change it in place.
 
     Raises
     ------
@@ -42,8 +56,12 @@ def read_model_file(path: Path) -> tuple[Card, Tensors, str]:
     try:
         with safe_open(weights, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors: Tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError) as exc:
+            tensors: Tensors
+            if weights.stat().st_size > MAPPED_BYTES:
+                tensors = _mapped(weights)
+            else:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as exc:
         raise BadModel(
             f"{path.name} cannot be read as a model ({exc}); a model is a .safetensors file with "
             f"its card inside: check the download, or choose another file."
@@ -69,6 +87,37 @@ def read_model_file(path: Path) -> tuple[Card, Tensors, str]:
     return parse_card(text, path.name), tensors, digest.hexdigest()
 
 
+def read_card(path: Path) -> Card:
+    """The card in a model file; its tensors are not read.
+
+    Raises
+    ------
+    BadModel
+        It is no safetensors file, or has no valid card.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as exc:
+        raise BadModel(
+            f"{path.name} cannot be read as a model ({exc}); get the file again."
+        ) from exc
+    return parse_card(metadata.get(CARD_KEY, ""), path.name)
+
+
+def _mapped(path: Path) -> Tensors:
+    """The tensors of a safetensors file whose header was found sound; changes stay in memory."""
+    whole = np.memmap(path, np.uint8, mode="c")
+    (length,) = struct.unpack("<Q", bytes(whole[:8]))
+    header = json.loads(bytes(whole[8 : 8 + length]))
+    header.pop("__metadata__", None)
+    tensors: Tensors = {}
+    for key, entry in header.items():
+        first, stop = (8 + length + offset for offset in entry["data_offsets"])
+        tensors[key] = whole[first:stop].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return tensors
+
+
 def write_model_file(
     path: Path, card: Card, tensors: Mapping[str, npt.NDArray[np.generic]]
 ) -> Path:
@@ -80,9 +129,38 @@ def write_model_file(
         The folder is missing or read-only, or the disk is full.
     """
     text = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-    ordered = {key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)}
+    ordered = {key: np.asarray(tensors[key], order="C") for key in sorted(tensors)}
     # Not safetensors' own writer: it makes files that nobody else may read.
     content = save(ordered, metadata={CARD_KEY: text})
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(content)
+    return path
+
+
+def write_model_stream(
+    path: Path,
+    card: Card,
+    layout: Mapping[str, tuple[int, ...]],
+    tensors: Iterable[npt.NDArray[np.float32]],
+) -> Path:
+    """`write_model_file` of float32 tensors that come one after the other, as `layout` has them.
+
+    Raises
+    ------
+    CannotWrite
+        The folder is missing or read-only, or the disk is full.
+    """
+    text = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
+    header: dict[str, object] = {"__metadata__": {CARD_KEY: text}}
+    stop = 0
+    for key, shape in layout.items():
+        first, stop = stop, stop + 4 * math.prod(shape)
+        header[key] = {"dtype": "F32", "shape": list(shape), "data_offsets": [first, stop]}
+    content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    content += b" " * (-(len(content) + 8) % _ALIGNED)
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+        file.write(struct.pack("<Q", len(content)) + content)
+        for shape, values in zip(layout.values(), tensors, strict=True):
+            assert values.shape == shape, "not the layout's shape"
+            file.write(np.ascontiguousarray(values, "<f4").data)
     return path

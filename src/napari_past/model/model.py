@@ -3,58 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.errors import BadModel, PastError, UnknownGene, WorkerFailed
-from napari_past.model.card import Card
-from napari_past.model.files import Tensors
+from napari_past.errors import PastError, UnknownGene
+from napari_past.model.card import Card, PooledTowerCard
 from napari_past.model.halves import product
+from napari_past.model.likeness import LEAST_SLIDE_CELLS, Likeness
+from napari_past.model.projection import project, unit
+from napari_past.model.reliability import Reliability, reliability_of
+from napari_past.model.tensors import (
+    IMAGE_PROJECTION,
+    TEMPERATURE,
+    TOWER,
+    Tensors,
+    check_tensors,
+    part_of,
+)
+from napari_past.model.token_ids import checked_tokens
 from napari_past.types import Cutoffs, FloatArray, PixelGrid, Rgb
 
 if TYPE_CHECKING:
     import torch
 
+    from napari_past.model.bank_readout import BankReadout
+    from napari_past.model.encoding import Batches
+    from napari_past.model.past_network import CellEncoder
+    from napari_past.model.prototypes import NearestTypes
+    from napari_past.model.retrieval import Neighbours
+
 ENCODE_BATCH = 64
-DISTANCE_BLOCK = 16_384
-SLIDE_UNLIKE_LIMIT = 2.0
-"""Squared Mahalanobis distance of a slide's mean from which on the slide is flagged. Left out of
-the statistics, a section of the training patient stays below 0.2 and any 300 neighbouring cells of
-it below 1.5 (benchmarks/unlike.py): no other tissue had a say in it."""
-LEAST_SLIDE_CELLS = 300
-"""With fewer cells their mean tells where they lie in the tissue rather than what slide it is."""
-TOWER = "tower."
-"""Names of the tower's tensors in a model file begin with it."""
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How far to trust a gene's predicted value, and on what evidence."""
-
-    gene: str
-    learnable: bool
-    grey: bool
-    """Without held-out patients that the model never saw, nothing is promised for a new one."""
-    r: float | None
-    """Mean Pearson r over the held-out sections; None where it was not measured."""
-    label: str
-    """One line for a badge: "same patient · 100 µm spots · r 0.31 (4 sections: …)"."""
 
 
 class Model:
     """A model in use. Build with `load_model`.
 
-    Everything but `encode_tile` and `encode_image` is numpy, so a viewer that only shows results
-    never imports torch.
+    Everything but `encode_tile`, `encode_image` and `encode_tokens` is numpy, so a viewer that only
+    shows results never imports torch.
     """
 
     def __init__(
-        self, card: Card, tensors: Tensors, sha256: str, path: str, device: str = "auto"
+        self,
+        card: Card,
+        tensors: Tensors,
+        sha256: str,
+        path: str,
+        device: str = "auto",
+        bank_path: Path | None = None,
     ) -> None:
         self.card = card
         self.path = path
@@ -62,80 +61,194 @@ class Model:
         self.device = device
         self._tensors = tensors
         self._widened: dict[str, npt.NDArray[np.float32]] = {}
-        _check_tensors(card, tensors)
+        check_tensors(card, tensors)
         self._rows = {gene: i for i, gene in enumerate(card.genes)}
+        self._bank_path = bank_path
 
     @property
     def name(self) -> str:
         return self.card.name
 
-    @property
+    @cached_property
     def genes(self) -> tuple[str, ...]:
-        """HGNC symbols of the read-out, in order."""
-        return self.card.genes
+        """HGNC symbols that can be predicted: the read-out's, then what the bank alone has."""
+        looked_up = self.bank.bank.genes if self.bank is not None else ()
+        return tuple(dict.fromkeys([*self.card.genes, *looked_up]))
+
+    @cached_property
+    def bank(self) -> BankReadout | None:
+        """The reference bank that lies beside the weights, opened by the first use.
+
+        Raises
+        ------
+        BadTable
+            It is damaged.
+        PastError
+            Another model made it, or this one projects to no space that it could share.
+        """
+        if self._bank_path is None:
+            return None
+        from napari_past.model.bank import read_bank
+        from napari_past.model.bank_readout import BankReadout
+        from napari_past.model.retrieval import TEMPERATURE as USUAL
+
+        bank = read_bank(self._bank_path)
+        bank.require_model(self.name, [self.sha256])
+        return BankReadout(bank, self.temperature or USUAL)
+
+    @property
+    def expression_unit(self) -> str:
+        """Of predicted values; a bank has the same as every read-out of ours."""
+        if self.card.genes or self._bank_path is None:
+            return self.card.expression_unit
+        from napari_past.model.bank import UNIT
+
+        return UNIT
 
     @property
     def embed_dim(self) -> int:
+        """Numbers of a cell's vector, as the tower gives and the store keeps it."""
         return self.card.encoder.tower.embed_dim
 
     @property
     def tower_state(self) -> Tensors:
         """The tower's weights, by their names in the tower."""
-        return {
-            key.removeprefix(TOWER): value
-            for key, value in self._tensors.items()
-            if key.startswith(TOWER)
-        }
+        return part_of(self._tensors, TOWER)
+
+    @property
+    def temperature(self) -> float | None:
+        """By which similarities in the shared space were divided in training; None without one."""
+        return float(self._float32(TEMPERATURE)) if TEMPERATURE in self._tensors else None
 
     # ---- read-outs: numpy only -------------------------------------------------------------
 
-    def expression(self, embeddings: npt.NDArray[np.floating], genes: Sequence[str]) -> FloatArray:
-        """Predicted expression, float32 (n, len(genes)), in ``card.expression_unit``.
+    def expression(
+        self,
+        embeddings: npt.NDArray[np.floating],
+        genes: Sequence[str],
+        neighbours: Neighbours | None = None,
+    ) -> FloatArray:
+        """Predicted expression, float32 (n, len(genes)), in `expression_unit`.
+
+        Parameters
+        ----------
+        neighbours
+            Of these embeddings, where they are known; genes of the bank need them.
 
         Raises
         ------
         UnknownGene
-            The read-out has no row for one of `genes` (exact symbols; `genes.resolve` finds them).
+            Neither the read-out nor the bank has one of `genes` (exact symbols; `genes.resolve`
+            finds them), or there is neither.
         """
-        missing = [g for g in genes if g not in self._rows]
-        if missing:
-            raise UnknownGene(
-                f"Model {self.name} does not predict {missing[0]}; "
-                f"`napari-past models card {self.name}` lists its {len(self.genes)} genes."
-            )
-        rows = [self._rows[g] for g in genes]
+        if not genes:
+            return np.zeros((len(embeddings), 0), np.float32)
+        own = [g for g in genes if g in self._rows]
+        if len(own) < len(genes):
+            self.require_readout()
+            return self._partly_looked_up(embeddings, genes, neighbours)
+        rows = [self._rows[g] for g in own]
         weight = self._float32("readout.weight")[rows]
         bias = self._float32("readout.bias")[rows]
         return product(embeddings, weight.T) + bias
+
+    def _partly_looked_up(
+        self,
+        embeddings: npt.NDArray[np.floating],
+        genes: Sequence[str],
+        neighbours: Neighbours | None,
+    ) -> FloatArray:
+        """`expression` where the read-out does not have all genes."""
+        for gene in genes:
+            if gene not in self.genes:
+                raise UnknownGene(
+                    f"Model {self.name} does not predict {gene}; "
+                    f"`napari-past models card {self.name}` lists its {len(self.genes)} genes."
+                )
+        assert self.bank is not None, "genes of neither read-out nor bank are refused"
+        looked_up = [g for g in genes if g not in self._rows]
+        known = self.neighbours(embeddings) if neighbours is None else neighbours
+        values = np.empty((len(embeddings), len(genes)), np.float32)
+        missing = np.array([g not in self._rows for g in genes])
+        values[:, missing] = self.bank.expression(known, looked_up)
+        values[:, ~missing] = self.expression(embeddings, [g for g in genes if g in self._rows])
+        return values
+
+    def needs_neighbours(self, genes: Sequence[str]) -> bool:
+        """Whether `expression` of these genes looks cells up in the bank."""
+        return self._bank_path is not None and any(g not in self._rows for g in genes)
+
+    def neighbours(self, embeddings: npt.NDArray[np.floating]) -> Neighbours:
+        """The bank's cells nearest to each cell, whatever the gene."""
+        assert self.bank is not None, "no bank"
+        return self.bank.neighbours(self.project(embeddings))
+
+    def cell_types(self, embeddings: npt.NDArray[np.floating]) -> NearestTypes | None:
+        """The cell type of the bank that is nearest to each cell, and by what margin; None without
+        a bank that has types."""
+        if self.bank is None or not self.bank.knows_types:
+            return None
+        return self.bank.types(self.project(embeddings))
+
+    def require_readout(self) -> None:
+        """Raise `UnknownGene`, with what to do, where the model predicts no gene at all."""
+        if not self.genes:
+            raise UnknownGene(
+                f"{self.name} has no read-out, so it predicts no gene by itself: fit one on paired "
+                f"tissue with `past-train finetune --how head`, or use a reference bank."
+            )
+
+    def project(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Cells' vectors in the space that measured cells share, float32 (n, 256), L2-normalised.
+
+        Parameters
+        ----------
+        vectors
+            (n, embed_dim), as the store keeps them.
+
+        Raises
+        ------
+        PastError
+            The model has no projection.
+        """
+        if self.card.projection_dim is None:
+            raise PastError(
+                f"{self.name} has no projection to a space shared with measured cells; use a model "
+                f"with one, such as PAST (`napari-past models fetch past`)."
+            )
+        head = {
+            key.removeprefix(IMAGE_PROJECTION): self._float32(key)
+            for key in self._tensors
+            if key.startswith(IMAGE_PROJECTION)
+        }
+        return project(vectors, head)
 
     def unlike_training(self, embeddings: npt.NDArray[np.floating]) -> FloatArray:
         """How far each cell lies from the training cells, float32 (n,); above 1 is flagged.
 
         Squared Mahalanobis distance in the leading principal components of the training embeddings
-        (Lee et al. 2018, NeurIPS 31), divided by ``card.unlike_training_limit``.
+        (Lee et al. 2018, NeurIPS 31), divided by ``card.unlike_training_limit``. NaN where nothing
+        is known of the training cells.
         """
-        mean = self._float32("statistics.mean")
-        whitening = self._float32("statistics.whitening")
-        result = np.empty(len(embeddings), np.float32)
-        # In blocks: as float32 a slide's vectors would take twice the memory they have.
-        for start in range(0, len(embeddings), DISTANCE_BLOCK):
-            block = slice(start, start + DISTANCE_BLOCK)
-            white = (np.asarray(embeddings[block], np.float32) - mean) @ whitening
-            result[block] = (white**2).sum(axis=1) / self.card.unlike_training_limit
-        return result
+        limit = self.card.unlike_training_limit
+        if limit is None:
+            return np.full(len(embeddings), np.nan, np.float32)
+        return self._likeness.of_cells(embeddings) / np.float32(limit)
 
     def slide_unlike_training(self, embeddings: npt.NDArray[np.floating]) -> float:
         """How far a slide's cells as a whole lie from the training cells; above 1 is flagged.
 
         Squared Mahalanobis distance of the cells' mean in the components of `unlike_training`, less
         what sampling alone gives (their number over that of the cells), divided by
-        `SLIDE_UNLIKE_LIMIT`. Another stain, scanner or organ moves all cells a little, which single
-        cells do not show. A training set of one patient makes other patients look unlike it, too.
+        ``card.slide_unlike_limit``. Another stain, scanner or organ moves all cells a little, which
+        single cells do not show. A training set of one patient makes other patients look unlike it,
+        too.
 
         Returns
         -------
         float
-            NaN with fewer than `LEAST_SLIDE_CELLS` cells.
+            NaN with fewer than `LEAST_SLIDE_CELLS` cells, or where nothing is known of the training
+            cells.
         """
         if len(embeddings) == 0:
             return float("nan")
@@ -144,12 +257,10 @@ class Model:
 
     def mean_unlike_training(self, mean: npt.NDArray[np.floating], n: int) -> float:
         """`slide_unlike_training` of `n` cells whose vectors have this mean, (d,)."""
-        if n < LEAST_SLIDE_CELLS:
+        limit = self.card.slide_unlike_limit
+        if n < LEAST_SLIDE_CELLS or limit is None:
             return float("nan")
-        whitening = self._float32("statistics.whitening")
-        white = (mean - self._float32("statistics.mean")) @ whitening
-        squared = float((white**2).sum()) - whitening.shape[1] / n
-        return max(squared, 0.0) / SLIDE_UNLIKE_LIMIT
+        return self._likeness.of_mean(mean, n) / limit
 
     def slide_unlike_sentence(self, distance: float) -> str:
         """What to tell of a distance of `slide_unlike_training`; empty where it is not flagged."""
@@ -162,6 +273,10 @@ class Model:
             "every value on it is extrapolated."
         )
 
+    @cached_property
+    def _likeness(self) -> Likeness:
+        return Likeness(self._float32("statistics.mean"), self._float32("statistics.whitening"))
+
     def _float32(self, key: str) -> npt.NDArray[np.float32]:
         """A tensor widened, once: files keep some in half precision, and every tile asks."""
         if key not in self._widened:
@@ -169,27 +284,26 @@ class Model:
         return self._widened[key]
 
     def reliability(self, gene: str) -> Reliability:
-        """Evidence for one gene of the model."""
-        if gene not in self._rows:
+        """Evidence for one gene of the model.
+
+        Raises
+        ------
+        UnknownGene
+            The model does not predict it, or nothing at all.
+        """
+        if gene in self._rows:
+            return reliability_of(self.card, gene)
+        if self.bank is None or gene not in self.genes:
             self.expression(np.zeros((0, self.embed_dim)), [gene])  # raises UnknownGene
-        evidence = self.card.evidence
-        learnable = evidence.detected.get(gene, 0.0) >= self.card.min_detected
-        measured = [v for v in evidence.r.get(gene, ()) if v is not None]
-        r = float(np.mean(measured)) if measured else None
-        grey = evidence.unseen_patients == 0
-        if not learnable:
-            label = (
-                f"not learnable · seen in {100 * evidence.detected.get(gene, 0.0):.1f} % "
-                f"of training spots"
-            )
-        elif r is None:
-            label = f"{evidence.whose} · {evidence.resolution} · r not measured"
-        else:
-            points = ", ".join(f"{v:.2f}" for v in measured)
-            unit = "part" if evidence.blocks else "section"
-            sections = f"{len(measured)} {unit}{'s' if len(measured) > 1 else ''}"
-            label = f"{evidence.whose} · {evidence.resolution} · r {r:.2f} ({sections}: {points})"
-        return Reliability(gene, learnable, grey, r, label)
+        assert self.bank is not None, "it was refused"
+        return self.bank.reliability(gene)
+
+    def detected(self, gene: str) -> float:
+        """Share of the training spots, or of the bank's cells, in which a gene was seen; NaN where
+        it was not counted."""
+        if gene not in self._rows and self.bank is not None:
+            return self.bank.detected(gene)
+        return self.card.evidence.detected.get(gene, float("nan"))
 
     def cutoffs(self, gene: str) -> Cutoffs | None:
         """The card's cut-offs for a gene, or None."""
@@ -225,8 +339,11 @@ class Model:
         yx_px = grid.to_px(centers_um)
         if encoder.mode == "crop":
             return self._encode_crops(rgb, yx_px)
-        with _out_of_memory_told():
-            return self._encode(rgb[None], np.column_stack([np.zeros(len(yx_px)), yx_px]))
+        from napari_past.model.encoding import encoded_images, out_of_memory_told
+
+        where = np.column_stack([np.zeros(len(yx_px)), yx_px])
+        with out_of_memory_told():
+            return encoded_images(self._tower, encoder, rgb[None], where)
 
     def _encode_crops(self, rgb: Rgb, yx_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         side = self.card.encoder.crop_px
@@ -234,18 +351,21 @@ class Model:
         corners = np.floor(np.round(yx_px - (side - 1) / 2, 6) + 0.5).astype(int)
         assert corners.min() >= 0, "beyond the halo"
         assert (corners + side <= rgb.shape[:2]).all(), "beyond the halo"
-        parts = [
-            self._encode_centres(np.stack([rgb[y : y + side, x : x + side] for y, x in batch]))
-            for batch in np.split(corners, range(ENCODE_BATCH, len(corners), ENCODE_BATCH))
-        ]
-        return np.concatenate(parts)
+
+        def encode(part: slice) -> npt.NDArray[np.float32]:
+            batch = [rgb[y : y + side, x : x + side] for y, x in corners[part]]
+            return self._encode_centres(np.stack(batch))
+
+        return np.concatenate(self._batches.run(len(corners), encode))
 
     def _encode_centres(self, crops: Rgb) -> npt.NDArray[np.float32]:
         """One batch of crops, sampled at their centres."""
+        from napari_past.model.encoding import encoded_images
+
         n, height, width = crops.shape[:3]
         centre = np.full((n, 2), [(height - 1) / 2, (width - 1) / 2])
-        with _out_of_memory_told():
-            return self._encode(crops, np.column_stack([np.arange(n), centre]))
+        where = np.column_stack([np.arange(n), centre])
+        return encoded_images(self._tower, self.card.encoder, crops, where)
 
     def encode_image(self, crops: Rgb) -> npt.NDArray[np.float32]:
         """Embeddings of the cells at the centres of crops.
@@ -254,16 +374,19 @@ class Model:
         ----------
         crops
             uint8 (n, H, W, 3) at ``card.encoder.mpp``; ``card.encoder.crop_px`` wide is what the
-            tower sees of a cell inside a slide.
+            tower sees of a cell inside a slide, and what a tower that pools over the crop needs.
 
         Returns
         -------
-        (n, d) float32, L2-normalised.
+        (n, d) float32, L2-normalised: projected where the card has a ``projection_dim``, else the
+        tower's output.
 
         Raises
         ------
         PastError
             The crops have another shape or type.
+        WorkerFailed
+            There is not enough memory for a single crop.
         """
         crops = np.asarray(crops)
         if (
@@ -276,117 +399,67 @@ class Model:
                 f"encode_image wants crops of uint8 (n, height, width, 3), but got {crops.dtype} "
                 f"{crops.shape}; convert them to 8-bit RGB."
             )
-        starts = range(0, len(crops), ENCODE_BATCH)
-        parts = [self._encode_centres(crops[start : start + ENCODE_BATCH]) for start in starts]
-        vectors = np.concatenate([np.zeros((0, self.embed_dim), np.float32), *parts])
-        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12))
-
-    def _encode(self, images: Rgb, where_N3: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        import torch
-
-        device = next(self._tower.parameters()).device
         encoder = self.card.encoder
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-            x = pixels.permute(0, 3, 1, 2).float()
-            mean = torch.tensor(encoder.mean, device=device).view(1, 3, 1, 1) * 255
-            std = torch.tensor(encoder.std, device=device).view(1, 3, 1, 1) * 255
-            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-            result = self._tower(x, torch.from_numpy(where_N3).to(device))
-        return np.asarray(result.float().cpu().numpy())
+        side = encoder.crop_px
+        if isinstance(encoder.tower, PooledTowerCard) and crops.shape[1:3] != (side, side):
+            raise PastError(
+                f"{self.name} wants crops of {side} x {side} px at {encoder.mpp:g} µm/px, but got "
+                f"{crops.shape[1]} x {crops.shape[2]}; cut or resample them."
+            )
+        parts = self._batches.run(len(crops), lambda part: self._encode_centres(crops[part]))
+        vectors = np.concatenate([np.zeros((0, self.embed_dim), np.float32), *parts])
+        return unit(vectors) if self.card.projection_dim is None else self.project(vectors)
+
+    # ---- token ids to embeddings: torch -----------------------------------------------------
+
+    def encode_tokens(
+        self, ids: npt.NDArray[np.integer], neighbours: npt.NDArray[np.integer] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Embeddings of measured cells, in the space of the projected images.
+
+        Parameters
+        ----------
+        ids
+            Integers (n, 300): each cell's token ids, as `tokens.tokenize` gives them.
+        neighbours
+            Integers (n, 8, 300): the ids of each cell's nearest cells, in any order; None leaves
+            the graph branch out.
+
+        Returns
+        -------
+        (n, d) float32, L2-normalised.
+
+        Raises
+        ------
+        PastError
+            The model has no cell tower or no graph branch, or the ids have another shape or range.
+        WorkerFailed
+            There is not enough memory for a single cell.
+        """
+        ids, neighbours = checked_tokens(self.card, ids, neighbours)
+        from napari_past.model.encoding import encoded_tokens
+
+        def encode(part: slice) -> npt.NDArray[np.float32]:
+            seen = None if neighbours is None else neighbours[part]
+            return encoded_tokens(self._cell_encoder, ids[part], seen)
+
+        parts = self._batches.run(len(ids), encode)
+        return np.concatenate([np.zeros((0, self.card.projection_dim or 0), np.float32), *parts])
 
     @cached_property
     def _tower(self) -> torch.nn.Module:
-        import torch
+        from napari_past.model.encoding import image_tower
 
-        from napari_past.model.tower import DenseTower
+        return image_tower(self.card, self._tensors, self.device)
 
-        encoder = self.card.encoder
-        try:
-            tower = DenseTower(encoder.tower)
-        except (RuntimeError, ValueError, IndexError, AssertionError, TypeError) as exc:
-            raise BadModel(
-                f"Model {self.name} asks for the backbone {encoder.tower.backbone!r} with stages "
-                f"{encoder.tower.stages}, which timm {version('timm')} does not have ({exc}); "
-                f"update timm or choose another model."
-            ) from exc
-        if encoder.mode == "dense" and any(encoder.stride_px % s for s in tower.strides):
-            raise BadModel(
-                f"The tower of model {self.name} has strides {tower.strides} but its card says "
-                f"{encoder.stride_px}; get the file again."
-            )
-        state = {key: torch.from_numpy(np.array(value)) for key, value in self.tower_state.items()}
-        try:
-            missing, unexpected = tower.load_state_dict(state, strict=False)
-        except RuntimeError as exc:
-            first = str(exc).partition("\n")[2].strip().partition("\n")[0] or str(exc)
-            raise BadModel(
-                f"The tower of model {self.name} does not fit its card ({first.rstrip('. ')}); get "
-                f"the file again."
-            ) from exc
-        if missing or unexpected:
-            first = (missing or unexpected)[0]
-            word = "lacks the" if missing else "has the unexpected"
-            raise BadModel(f"Model {self.name} {word} tensor {TOWER}{first}; get the file again.")
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device == "cuda" and not torch.cuda.is_available():
-            raise PastError("No CUDA GPU was found; use --device cpu (or auto).")
-        return tower.to(device).to(memory_format=torch.channels_last).eval()
+    @cached_property
+    def _cell_encoder(self) -> CellEncoder:
+        from napari_past.model.encoding import cell_encoder
 
+        return cell_encoder(self.card, self._tensors, self.device)
 
-def _check_tensors(card: Card, tensors: Tensors) -> None:
-    """Raise `BadModel` for the first tensor that is not as the card has it.
+    @cached_property
+    def _batches(self) -> Batches:
+        from napari_past.model.encoding import Batches
 
-    The tower's shapes are known to torch alone and checked when it is built.
-    """
-    d, g = card.encoder.tower.embed_dim, len(card.genes)
-    expected: dict[str, tuple[int | None, ...]] = {
-        "readout.weight": (g, d),
-        "readout.bias": (g,),
-        "statistics.mean": (d,),
-        "statistics.whitening": (d, None),
-    }
-    for key, wanted in expected.items():
-        if key not in tensors:
-            raise BadModel(f"Model {card.name} lacks the tensor {key}; get the file again.")
-        shape = tensors[key].shape
-        fits = [w in (None, s) for w, s in zip(wanted, shape, strict=False)]
-        if len(shape) != len(wanted) or not all(fits):
-            text = " x ".join("any" if w is None else str(w) for w in wanted)
-            raise BadModel(
-                f"Tensor {key} of model {card.name} has shape {shape} but its card asks for "
-                f"{text}; get the file again."
-            )
-    for key, values in tensors.items():
-        if key not in expected and not key.startswith(TOWER):
-            raise BadModel(
-                f"Model {card.name} has the unexpected tensor {key}; get the file again."
-            )
-        floating = np.issubdtype(values.dtype, np.floating)
-        if (key in expected and not floating) or (floating and not np.isfinite(values).all()):
-            raise BadModel(
-                f"Tensor {key} of model {card.name} does not hold finite floating-point numbers; "
-                f"get the file again."
-            )
-
-
-class _out_of_memory_told:
-    """Turns torch's out-of-memory errors into our sentence."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        if exc is None:
-            return
-        import torch
-
-        # Without memory on the CPU torch raises no class of its own.
-        on_cpu = isinstance(exc, RuntimeError) and "allocate memory" in str(exc)
-        if on_cpu or isinstance(exc, torch.cuda.OutOfMemoryError | MemoryError):
-            raise WorkerFailed(
-                "There was not enough memory to encode a tile; close other programs, or run on the "
-                "CPU with --device cpu. Finished tiles are kept."
-            ) from exc
+        return Batches(ENCODE_BATCH)

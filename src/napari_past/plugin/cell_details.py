@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
@@ -29,6 +30,8 @@ class CellFacts:
 
     id: str
     genes: tuple[GeneFact, ...]
+    cell_type: str
+    """Looked up in a reference bank; empty without one."""
     class_name: str
     """Empty where there is none."""
     unlike_training: float
@@ -43,6 +46,8 @@ class CellFacts:
     @property
     def flag(self) -> str:
         """The out-of-distribution flag in words."""
+        if math.isnan(self.unlike_training):
+            return "not known: the model does not tell what its training cells are like"
         if self.unlike_training > 1:
             return f"looks unlike the training cells: {self.unlike_training:.1f}x the limit"
         return NOT_FLAGGED
@@ -52,6 +57,8 @@ class CellFacts:
         lines = []
         for gene in self.genes:
             lines += [(gene.name, gene.value), ("evidence", gene.reliability)]
+        if self.cell_type:
+            lines.append(("type", self.cell_type))
         if self.class_name:
             lines.append(("class", self.class_name))
         lines.append(("training", self.flag))

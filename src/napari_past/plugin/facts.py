@@ -28,6 +28,7 @@ def facts_of(
     return CellFacts(
         id=name,
         genes=tuple(_gene(channel, cell, table, shown.unit) for channel in channels),
+        cell_type=_type(table, cell),
         class_name="" if shown.cutoffs is None else str(shown.class_names(np.array([cell]))[0]),
         unlike_training=float(table.unlike_training[cell]),
         unscored=UNSCORED_KINDS[kind - 1] if kind else "",
@@ -35,6 +36,18 @@ def facts_of(
         y_um=y,
         area_um2=float(table.areas_um2[cell]),
         note=notes.get(name, ""),
+    )
+
+
+def _type(table: CellTable, cell: int) -> str:
+    """The nearest type of the model's bank, by how much, and what the nearest cells are."""
+    found = table.cell_type(cell)
+    if found is None:
+        return ""
+    name, share = table.nearest_cells(cell)
+    return (
+        f"{found.names[found.code[0]]} (margin {found.margin[0]:.3f}); nearest reference cells: "
+        f"{name} {100 * share:.0f} %"
     )
 
 

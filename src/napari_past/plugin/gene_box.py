@@ -56,7 +56,8 @@ class GeneBox(QWidget):
         self._model = model
         panel = panel_names(model)
         with QSignalBlocker(self.box):
-            text = self.box.currentText() or (panel[0] if panel else model.genes[0])
+            first = next(iter([*panel, *model.genes]), "")
+            text = self.box.currentText() or first
             self.box.clear()
             self.box.addItems(panel)
             self.box.setEditText(text)
@@ -90,6 +91,7 @@ class GeneBox(QWidget):
         if self.current is not None and text == self.current.name and not self._mistyped:
             return
         try:
+            self._model.require_readout()
             found = resolve(text, self._model.genes)
         except GeneError as exc:
             self.meaning.setText(str(exc))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard, TowerCard
+from napari_past.model.pooled import PooledTower
 from napari_past.model.tower import DenseTower
 from past_training.engine.hub import TowerSource, TowerUnavailable, explained, tower_source
 
@@ -81,32 +82,20 @@ class ImageTower(nn.Module):
             ) from exc
 
 
-class PooledTower(nn.Module):
-    """One vector for a whole patch, as PAST has it; every nucleus of the patch shares it."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, image_BCHW: Tensor, where_N3: Tensor) -> Tensor:
-        """Embeddings (N, E)."""
-        pooled: Tensor = self.backbone(image_BCHW)
-        if pooled.ndim == 3:
-            # Towers that give their tokens (Virchow): the class token beside the patches' mean.
-            prefix = int(getattr(self.backbone, "num_prefix_tokens", 1))
-            pooled = torch.cat([pooled[:, 0], pooled[:, prefix:].mean(1)], dim=1)
-        return pooled[where_N3[:, 0].long()]
-
-
 def dense_tower(encoder: EncoderCard) -> ImageTower:
     """The tower that a card describes, with fresh weights; its `body` is what a model file holds.
 
     Raises
     ------
     TowerUnavailable
-        timm has no such backbone, or not with these stages.
+        timm has no such backbone, or not with these stages; or the card's tower is no dense one.
     """
     card = encoder.tower
+    if not isinstance(card, TowerCard):
+        raise TowerUnavailable(
+            f"{card.backbone} gives one vector for a whole crop, and towers of that kind stay as "
+            f"they are here; fit a read-out on it with `past-train finetune --how head`."
+        )
     try:
         body = DenseTower(card)
     except (RuntimeError, ValueError, IndexError, AssertionError, TypeError) as exc:

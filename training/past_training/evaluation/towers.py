@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_past.errors import PastError
 from napari_past.model import Card, Model
-from napari_past.model.model import TOWER
+from napari_past.model.tensors import TOWER
 from napari_past.types import PixelGrid, Rgb
 from past_training.dataset.margin import margin_px, patch_px_for
 from past_training.evaluation.rows import SectionRows
@@ -92,16 +92,21 @@ def tower_model(
     Parameters
     ----------
     state
-        Of `past_training.engine.towers.dense_tower(card.encoder).body`, by name.
+        Of `napari_past.model.encoding.fresh_tower(card.encoder.tower)`, by name.
     """
     d, g = card.encoder.tower.embed_dim, len(card.genes)
+    card = card.model_copy(update={"projection_dim": None, "cell_tower": None})
     tensors: dict[str, npt.NDArray[np.generic]] = {f"{TOWER}{k}": v for k, v in state.items()}
-    tensors |= {
-        "readout.weight": np.zeros((g, d), np.float32),
-        "readout.bias": np.zeros(g, np.float32),
-        "statistics.mean": np.zeros(d, np.float32),
-        "statistics.whitening": np.zeros((d, 1), np.float32),
-    }
+    if g:
+        tensors |= {
+            "readout.weight": np.zeros((g, d), np.float32),
+            "readout.bias": np.zeros(g, np.float32),
+        }
+    if card.unlike_training_limit is not None:
+        tensors |= {
+            "statistics.mean": np.zeros(d, np.float32),
+            "statistics.whitening": np.zeros((d, 1), np.float32),
+        }
     return Model(card, tensors, sha256="", path="", device=device)
 
 
@@ -109,11 +114,11 @@ def random_model(card: Card, seed: int = RANDOM_SEED, device: str = "auto") -> M
     """A model with the tower that a card asks for, its weights as they are before training."""
     import torch
 
-    from napari_past.model.tower import DenseTower
+    from napari_past.model.encoding import fresh_tower
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        tower = DenseTower(card.encoder.tower)
+        tower = fresh_tower(card.encoder.tower)
     return tower_model(card, {k: v.numpy() for k, v in tower.state_dict().items()}, device)
 
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from napari_past.model import Card, EncoderCard, Evidence
 from napari_past.model.card import CARD_SCHEMA
 from past_training.dataset.schema import resolution_of
-from past_training.evaluation.ridge import Readout
+from past_training.evaluation.ridge import Readout, grouped
 from past_training.evaluation.rows import TrainingSet
 from past_training.evaluation.towers import ModelTower
 from past_training.release.statements import Statements
+from past_training.release.unlike import likeness, slide_limit
 
-PRINCIPAL_COMPONENTS = 64
 MOST_CELLS = 200_000
 """Cells that statistics and cut-offs are taken from; of more some are drawn."""
 NOT_MEASURED = "not measured"
@@ -89,6 +89,7 @@ def draft_card(
         cutoffs={},
         cutoffs_source=NOT_MEASURED,
         unlike_training_limit=1.0,
+        slide_unlike_limit=None,
     )
 
 
@@ -109,14 +110,9 @@ def finished(
     readout
         A row for each gene of the draft.
     """
-    cells_ND = _cells(tower, train)
-    mean_D = cells_ND.mean(0, dtype=np.float64).astype(np.float32)
-    _, scale_K, axes_KD = np.linalg.svd(cells_ND - mean_D, full_matrices=False)
-    # Directions in which the cells do not differ would be infinitely far away.
-    k = min(PRINCIPAL_COMPONENTS, int((scale_K > 1e-4 * scale_K[0]).sum()))
-    spread_K = scale_K[:k] / np.sqrt(len(cells_ND))
-    whitening_DK = (axes_KD[:k] / spread_K[:, None]).T.astype(np.float32)
-    distance_N = (((cells_ND - mean_D) @ whitening_DK) ** 2).sum(1)
+    groups = _cells(tower, train)
+    cells_ND = np.concatenate(groups)
+    like = likeness(cells_ND)
     predicted_NG = cells_ND @ readout.weight.T + readout.bias
     cuts_QG = np.round(np.quantile(predicted_NG, statements.cutoff_quantiles, axis=0), 4)
     percent = " / ".join(f"{100 * q:g}" for q in statements.cutoff_quantiles)
@@ -142,25 +138,29 @@ def finished(
                 f"stain"
             ),
             "unlike_training_limit": float(
-                np.quantile(distance_N, statements.unlike_training_quantile)
+                np.quantile(like.of_cells(cells_ND), statements.unlike_training_quantile)
             ),
+            "slide_unlike_limit": slide_limit(groups),
         }
     )
     tensors: Tensors = {
         "readout.weight": readout.weight,
         "readout.bias": readout.bias,
-        "statistics.mean": mean_D,
-        "statistics.whitening": whitening_DK,
+        "statistics.mean": like.mean,
+        "statistics.whitening": like.whitening,
     }
     # A copy is not checked; what others will read is.
     return Card.model_validate(card.model_dump()), tensors
 
 
-def _cells(tower: ModelTower, train: TrainingSet) -> npt.NDArray[np.float32]:
-    """Embeddings (n, D) of the training rows' nuclei, or of some of them."""
-    parts = [tower.embed_nuclei(rows) for rows in train.rows]
-    cells = np.concatenate(parts)
-    if len(cells) > MOST_CELLS:
-        chosen = np.random.default_rng(_SEED).choice(len(cells), MOST_CELLS, replace=False)
-        cells = cells[np.sort(chosen)]
-    return cells.astype(np.float32)
+def _cells(tower: ModelTower, train: TrainingSet) -> list[npt.NDArray[np.float32]]:
+    """Embeddings (n, D) of the training rows' nuclei, or of some of them, by patient or section."""
+    groups = grouped(train.patients, [tower.embed_nuclei(rows) for rows in train.rows])
+    share = MOST_CELLS / sum(map(len, groups))
+    if share < 1:
+        rng = np.random.default_rng(_SEED)
+        groups = [
+            cells[np.sort(rng.choice(len(cells), int(share * len(cells)), replace=False))]
+            for cells in groups
+        ]
+    return [cells.astype(np.float32) for cells in groups]

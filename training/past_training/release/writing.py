@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_past.files import atomic_write
 from napari_past.model import Model, load_model, write_model_file
-from napari_past.model.model import TOWER
+from napari_past.model.tensors import TOWER
 from past_training.evaluation.rows import TrainingSet
 from past_training.release.learned import Learned
 from past_training.release.making import Measured, Tensors, finished
