@@ -28,6 +28,8 @@ _COMMANDS = {
                "past_training.release.export_command"),
     "bank": ("encode measured cells as a reference bank to look pictures of cells up in",
              "past_training.release.bank_command"),
+    "distill": ("train a small dense student to give a model's vectors, on slides without labels",
+                "past_training.release.distill_command"),
 }  # fmt: skip
 """What each does, and the module with its ``add_parser`` and ``execute``."""
 

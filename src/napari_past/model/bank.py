@@ -8,12 +8,12 @@ A bank is an ``.h5ad`` file that anybody can open:
 | ``X`` (n, g) float32, CSC | log1p(counts per 10k): a gene lies together and is read alone |
 | ``obs`` | ids; ``cell_type``, ``patient``, ``study`` as categories, missing where not told |
 | ``var`` | gene symbols |
-| ``uns["napari_past_bank"]`` | schema version, unit, name and SHA-256 of the model |
+| ``uns["napari_past_bank"]`` | schema version, unit, model name and SHA-256 of its cell side |
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +51,7 @@ class MadeBy:
 
     name: str
     sha256: str
-    """Of the model file, 64 hex digits."""
+    """Of its cell side, `Model.cell_sha256`, 64 hex digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class Bank:
             found = index.asstr()[wanted]
         return tuple(str(found[i]) for i in place)
 
-    def require_model(self, name: str, sha256: Collection[str]) -> None:
+    def require_model(self, name: str, sha256: str) -> None:
         """Refuse vectors of another model: they lie in another space, where nothing is near.
 
         Parameters
@@ -142,18 +142,18 @@ class Bank:
         name
             Of the model in use.
         sha256
-            Of its file; of a distilled model also that of its teacher.
+            Of its cell side, `Model.cell_sha256`.
 
         Raises
         ------
         PastError
-            None of them made this bank.
+            Another cell side made this bank.
         """
-        if self.made_by.sha256 not in sha256:
+        if self.made_by.sha256 != sha256:
             raise PastError(
                 f"The bank {self.name} was made by the model {self.made_by.name} "
                 f"({self.made_by.sha256[:12]}), but the cells are encoded by {name} "
-                f"({', '.join(h[:12] for h in sha256)}); choose that model, or build a bank with "
+                f"({sha256[:12]}); choose that model, or build a bank with "
                 f"`past-train bank --model {name}`."
             )
 

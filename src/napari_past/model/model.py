@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from napari_past.model.likeness import LEAST_SLIDE_CELLS, Likeness
 from napari_past.model.projection import project, unit
 from napari_past.model.reliability import Reliability, reliability_of
 from napari_past.model.tensors import (
+    CELL,
     IMAGE_PROJECTION,
     TEMPERATURE,
     TOWER,
@@ -93,7 +95,7 @@ class Model:
         from napari_past.model.retrieval import TEMPERATURE as USUAL
 
         bank = read_bank(self._bank_path)
-        bank.require_model(self.name, [self.sha256])
+        bank.require_model(self.name, self.cell_sha256)
         return BankReadout(bank, self.temperature or USUAL)
 
     @property
@@ -114,6 +116,23 @@ class Model:
     def tower_state(self) -> Tensors:
         """The tower's weights, by their names in the tower."""
         return part_of(self._tensors, TOWER)
+
+    @property
+    def shared_space(self) -> Tensors:
+        """All tensors of the space that images share with measured cells: the projection of the
+        tower's output, the cell side, the temperature. They hold as long as the tower stays."""
+        names = (IMAGE_PROJECTION, CELL, TEMPERATURE)
+        return {k: v for k, v in self._tensors.items() if k.startswith(names)}
+
+    @cached_property
+    def cell_sha256(self) -> str:
+        """SHA-256 over the cell side, which alone decides where measured cells lie: banks name it,
+        so that they go with every model that shares it."""
+        digest = hashlib.sha256()
+        for key, values in sorted(part_of(self._tensors, CELL).items()):
+            digest.update(f"{key} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
 
     @property
     def temperature(self) -> float | None:

@@ -200,6 +200,7 @@ class VirtualStaining(QWidget):
         """Use a model by name or path; a file that is no model is told in a notification."""
         try:
             model = load_model(path)
+            _ = model.genes  # its bank, if it has one, is opened here, where a mistake can be told
         except PastError as exc:
             show_error(str(exc))
             return

@@ -108,7 +108,7 @@ def test_table_to_bank(model_file, cells, vocabulary_files, tmp_path, capsys):
     bank = read_bank(out)
     kept = [0, 1, 3, 5]
     model = load_model(str(model_file), "cpu")
-    assert (bank.made_by.name, bank.made_by.sha256) == (model.name, model.sha256)
+    assert (bank.made_by.name, bank.made_by.sha256) == (model.name, model.cell_sha256)
     assert bank.ids(np.arange(4)) == ("c0", "c1", "c3", "c5")
     assert bank.types.names == ("T cell", "tumour")
     assert [bank.patients[i] for i in range(4)] == list("ABBB")
@@ -215,10 +215,12 @@ def test_a_bank_of_another_model_is_refused(
 ):
     folder = tmp_path / "with-bank"
     assert run(model_file, cells, vocabulary_files, folder) == 0
-    other = read_model_file(model_file)
     weights = folder / "weights.safetensors"
-    card = other[0].model_copy(update={"version": "9"})
-    write_model_file(weights, card, other[1])
+    card, tensors, _ = read_model_file(weights)
+    write_model_file(weights, card.model_copy(update={"version": "9"}), tensors)
+    assert "ERBB4" in load_model(str(folder), "cpu").genes  # the cell side is the same
+    tensors["cell.projection.enter.bias"] = tensors["cell.projection.enter.bias"] + 1
+    write_model_file(weights, card, tensors)
     with pytest.raises(PastError, match="was made by the model"):
         _ = load_model(str(folder), "cpu").genes
 

@@ -20,7 +20,9 @@ from scipy.sparse import csr_array
 from napari_past import load_model
 from napari_past.engine import Store, predict
 from napari_past.model import EncoderCard, Model, TowerCard
+from napari_past.model.card import CellTowerCard
 from napari_past.model.files import read_model_file, write_model_file
+from napari_past.model.past_network import CellEncoder, ProjectionHead
 from napari_past.sample import draw_phantom, write_phantom
 from napari_past.slide import open_slide
 from past_training.cli import main
@@ -308,6 +310,39 @@ def test_crops_get_another_read_out(crops, data, tmp_path):
     model: Model = load_model(out)
     assert model.card.encoder.mode == "crop"
     assert set(model.genes) == {*KNOWN, *NEW}
+
+
+@pytest.fixture
+def published(crops, tmp_path) -> Path:
+    """As PAST is published: no read-out, but a space shared with measured cells."""
+    card, tensors, _ = read_model_file(crops)
+    dim = card.encoder.tower.embed_dim
+    cells = CellTowerCard(
+        vocabulary=40, dim=8, heads=2, layers=1, feed_forward=8, positions=300, graph=False
+    )
+    bare = {
+        "genes": (), "cutoffs": {}, "unlike_training_limit": None, "slide_unlike_limit": None,
+        "evidence": card.evidence.model_copy(update={"r": {}, "detected": {}}),
+        "projection_dim": 4, "cell_tower": cells,
+    }  # fmt: skip
+    parts = {"cell.": CellEncoder(cells, 4), "image_projection.": ProjectionHead(dim, 4)}
+    space = {"temperature": np.array(0.07, np.float32)}
+    for prefix, part in parts.items():
+        space |= {prefix + key: value.numpy() for key, value in part.state_dict().items()}
+    kept = {key: value for key, value in tensors.items() if key.startswith("tower.")}
+    return write_model_file(
+        tmp_path / "published.safetensors", card.model_copy(update=bare), kept | space
+    )
+
+
+def test_a_published_model_gets_a_read_out_and_keeps_its_space(published, data, tmp_path):
+    out = tmp_path / "m.safetensors"
+    assert finetuned(published, data["section"], out, "--how", "head") == 0
+    before, after = load_model(published, "cpu"), load_model(out, "cpu")
+    assert set(after.genes) == {*KNOWN, *NEW}
+    assert after.cell_sha256 == before.cell_sha256  # banks go with both
+    vectors = np.random.default_rng(0).standard_normal((3, before.embed_dim)).astype(np.float32)
+    np.testing.assert_array_equal(after.project(vectors), before.project(vectors))
 
 
 @pytest.mark.parametrize(

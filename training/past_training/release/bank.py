@@ -165,7 +165,7 @@ def build_bank(
     chosen = BankCells(
         [ids[i] for i in rows], *(_of(labels, rows) for labels in (types, patients, studies))
     )
-    made_by = MadeBy(model.name, model.sha256)
+    made_by = MadeBy(model.name, model.cell_sha256)
     write_bank(out, np.concatenate(vectors), values, genes, chosen, made_by)
     return read_bank(out), len(ids) - len(rows)
 

@@ -111,7 +111,9 @@ def finetune(
     on_step(f"final model on all of {dataset.name}")
     learned = learner.learn(everything, genes)
     measured = evidence_of(found, learner.name, genes)
-    made = write_model(out, learned, everything, statements, measured, model.device)
+    # Low-rank additions move the tower's output, and its projection would no longer hold.
+    beside = model if config.how == "head" else None
+    made = write_model(out, learned, everything, statements, measured, model.device, beside)
     write_report(replace(found, model=model_facts([made])), report)
     return made
 

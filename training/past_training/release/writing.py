@@ -24,8 +24,14 @@ def write_model(
     statements: Statements,
     measured: Measured,
     device: str = "auto",
+    beside: Model | None = None,
 ) -> Model:
     """Write the model file and its page (``NAME.card.md``); returns the model as it loads.
+
+    Parameters
+    ----------
+    beside
+        A model with this very tower, whose space shared with measured cells goes along.
 
     Raises
     ------
@@ -36,6 +42,9 @@ def write_model(
         learned.card, learned.tower, learned.fitted.readout, train, statements, measured
     )
     tensors: Tensors = {f"{TOWER}{key}": np.asarray(v) for key, v in learned.state.items()}
+    if beside is not None:
+        space = {name: getattr(beside.card, name) for name in ("projection_dim", "cell_tower")}
+        card, rest = card.model_copy(update=space), {**rest, **beside.shared_space}
     write_model_file(out, card, {**tensors, **rest})
     with atomic_write(card_page(out)) as unfinished:
         unfinished.write_text(model_page(card), encoding="utf-8")
