@@ -96,7 +96,10 @@ def look_at(viewer: Any, x_um: float, y_um: float, canvas_mpp: float) -> None:
 
 
 def tissue_places(widget: Any, n: int, seed: int, field_um: tuple[float, float]) -> np.ndarray:
-    """(n, 2) centres in µm of fields, (width, height) µm, with tissue throughout, far apart."""
+    """(n, 2) centres in µm of fields, (width, height) µm, with tissue throughout, far apart.
+
+    They fall anywhere within a tile, as an eye does: how many tiles a field touches is up to that.
+    """
     session = widget.session
     tiles = {(t.column, t.row) for t in session.whole.tiles}
     size = session.whole.tiles[0].size_um
@@ -118,7 +121,7 @@ def tissue_places(widget: Any, n: int, seed: int, field_um: tuple[float, float])
             found.append((column, row))
         if len(found) == n:
             break
-    return (np.array(found, float).reshape(-1, 2) + 0.5) * size
+    return (np.array(found, float).reshape(-1, 2) + rng.random((len(found), 2))) * size
 
 
 def drawn_table(model: Any, n: int) -> Any:
