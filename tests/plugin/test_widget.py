@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from napari_past.genes import resolve
 from napari_past.io import read_cells
+from napari_past.model.files import read_model_file, write_model_file
 from napari_past.plugin.viewport import fly_to, view_rect
 from napari_past.space import um_from_world
 from napari_past.stain import score_table
@@ -251,6 +252,36 @@ def test_view_is_stained_cancelled_and_leaves_no_process(
     assert workers
     viewer.close()
     qtbot.waitUntil(lambda: not any(p.is_running() for p in workers), timeout=30_000)
+
+
+def test_a_model_without_a_read_out_shows_nothing_and_says_why(opened, qtbot, tmp_path) -> None:
+    _, widget = opened()
+    card, tensors, _ = read_model_file(Path(widget._model.path))
+    bare = {
+        "name": "bare", "genes": (), "cutoffs": {}, "unlike_training_limit": None,
+        "slide_unlike_limit": None,
+        "evidence": card.evidence.model_copy(update={"r": {}, "detected": {}}),
+    }  # fmt: skip
+    tower = {key: value for key, value in tensors.items() if key.startswith("tower.")}
+    path = write_model_file(tmp_path / "bare.safetensors", card.model_copy(update=bare), tower)
+
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.load_model_file(str(path))
+    assert widget.shown is None
+    assert not any(layer.visible for layer in (widget.view.points, widget.view.outlines))
+    widget.export_cells_to(tmp_path / "cells.csv")
+    assert "bare has no read-out" in messages()[-1]
+
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.load_model_file("past-mini")
+    assert widget.shown is not None
+    assert widget.view.points.visible
+    assert "bare" in [widget.panel.models.box.itemText(i) for i in range(2)]
+
+    told = len(messages())
+    widget.load_model_file(str(tmp_path / "none.safetensors"))
+    assert "There is no model" in messages()[told]
+    assert widget.panel.models.box.currentText() == "past-mini"
 
 
 def analysed_tiles(widget) -> int:

@@ -7,7 +7,7 @@ from argparse import Namespace
 
 import numpy as np
 
-from napari_past.errors import Cancelled
+from napari_past.errors import Cancelled, PastError
 from napari_past.model import Model, available_models, load_model, model_path
 from napari_past.status_line import StatusLine
 
@@ -18,7 +18,10 @@ def execute(options: Namespace) -> int:
     """``list``, ``card`` or ``fetch``."""
     if options.action == "list":
         for name in available_models():
-            print("\n".join(_entry(load_model(name))))
+            try:
+                print("\n".join(_entry(load_model(name))))
+            except PastError as exc:  # the others are shown all the same
+                print(f"{name}\n  {exc}\n")
         return 0
     if options.action == "fetch":
         return _fetch(options)
@@ -92,7 +95,7 @@ def _entry(model: Model) -> list[str]:
 def _card(model: Model) -> list[str]:
     card, evidence = model.card, model.card.evidence
     measured = _measured(model)
-    learnable = sum(model.reliability(gene).learnable for gene in model.genes)
+    learnable = sum(model.reliability(gene).learnable for gene in card.genes)
     lines = [
         f"{card.name}  version {card.version}",
         f"  {card.summary}",
@@ -104,6 +107,7 @@ def _card(model: Model) -> list[str]:
         f"  reads          {card.encoder.mode}, {card.encoder.mpp:g} µm/px, "
         f"{card.encoder.tower.backbone}, {model.embed_dim} numbers per cell",
         *_cell_side(model),
+        *([f"  looks up in    {model.bank.told}"] if model.bank is not None else []),
         "",
         f"  validated      {evidence.protocol}",
         f"  held out       patients: {evidence.patients}, unseen in training: "

@@ -86,7 +86,9 @@ def write_overview(
     evidence = "; ".join(f"{g}: {model.reliability(g).label}" for g in resolved.symbols)
     draw.text((right_px, y + 30), drawable(f"Reliability · {evidence}"), INK, font)
     flagged = int((cells.unlike_training > 1).sum())
-    unlike = f"{len(cells)} cells, {flagged} of them unlike the training tissue"
+    known = model.card.unlike_training_limit is not None
+    told = f"{flagged} of them" if known else "not known how many of them"
+    unlike = f"{len(cells)} cells, {told} unlike the training tissue"
     draw.text((MARGIN_PX, y + 30), drawable(unlike), INK, font)
     _draw_key(draw, font, regions, y)
     draw.text((MARGIN_PX, y + 64), drawable(RESEARCH_USE), INK, font)

@@ -44,9 +44,9 @@ from napari_past.slide import Slide, open_slide
 from napari_past.types import RESEARCH_USE, Region
 
 SHOWN_GENES = 12
-FEW_TILES = 32
+FEW_TILES = 16
 """So many are done in this process by the time that workers would be ready: measured on two cores,
-a tile of the default model takes 0.17 s, and starting workers 5 s beyond torch."""
+a tile of the default model takes 0.4 s, and starting workers 7 s."""
 MANY_CELLS = 100_000
 """A table of more is written without workers beside it: both would take over 2 GB."""
 

@@ -63,7 +63,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             {
                 "area_um2": cells.found.areas_um2,
                 "hematoxylin_od": cells.hematoxylin_od,
-                "unlike_training": cells.unlike_training > 1,
+                **_flags(cells),
             },
             index=pd.Index(cells.ids, dtype=object),
         ),
@@ -164,6 +164,13 @@ def analysed(plan: Plan, excluded: int = 0) -> str:
     if excluded:
         told += f", without {excluded} cells in Ignore* regions"
     return told
+
+
+def _flags(cells: Cells) -> dict[str, npt.NDArray[np.bool_]]:
+    """Cells that look unlike the training; no column where the model cannot tell."""
+    if cells.model.card.unlike_training_limit is None:
+        return {}
+    return {"unlike_training": cells.unlike_training > 1}
 
 
 def _expression(cells: Cells, symbols: list[str]) -> FloatArray | da.Array:

@@ -195,7 +195,11 @@ class CellTable:
         empty where they have none."""
         bank = self.model.bank
         assert bank is not None, "no bank"
-        votes = bank.votes(self.model.neighbours(self.embedding(cell)[None]))
+        if cell < self._known:
+            near = self._found(slice(cell, cell + 1))
+        else:
+            near = self.model.neighbours(self.embedding(cell)[None])
+        votes = bank.votes(near)
         code = int(votes.code[0])
         return (votes.names[code] if code >= 0 else "", float(votes.share[0]))
 
@@ -206,6 +210,8 @@ class CellTable:
     def _look_up(self) -> None:
         """Find in the model's bank those cells that were not found there yet."""
         n, known = len(self), self._known
+        if known == n:
+            return
         for first in range(known - known % BLOCK_CELLS, n, BLOCK_CELLS):
             new = slice(max(known - first, 0), min(n - first, BLOCK_CELLS))
             found = self.model.neighbours(self._blocks[first // BLOCK_CELLS][new])

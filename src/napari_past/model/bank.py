@@ -13,7 +13,8 @@ A bank is an ``.h5ad`` file that anybody can open:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +100,11 @@ class Bank:
     def _columns(self) -> dict[str, int]:
         return {gene: i for i, gene in enumerate(self.genes)}
 
+    def detected(self, gene: str) -> float:
+        """Share of the cells in which a gene was seen."""
+        first, stop = self.starts[self._columns[gene] :][:2]
+        return float(stop - first) / len(self)
+
     def values(self, genes: Sequence[str]) -> csc_array:
         """Measured expression of all cells, sparse float32 (n, len(genes)), log1p(counts per 10k).
 
@@ -120,7 +126,7 @@ class Bank:
         starts = np.concatenate([[0], np.cumsum(self.starts[columns + 1] - self.starts[columns])])
         data = np.empty(starts[-1], np.float32)
         rows = np.empty(starts[-1], np.int32)
-        with _opened(existing_file(self.path)) as file:
+        with _opened(existing_file(self.path)) as file, _damage_told(self.path):
             for part, start, stop in zip(parts, starts, starts[1:], strict=False):
                 data[start:stop] = file["X/data"][part]
                 rows[start:stop] = file["X/indices"][part]
@@ -290,13 +296,8 @@ def read_bank(path: str | Path) -> Bank:
                 f"{source.name} is no reference bank of napari-past; build one from single cells "
                 f"with `past-train bank`."
             )
-        try:
+        with _damage_told(source):
             return _read(source, file)
-        except (KeyError, OSError, ValueError, TypeError, AttributeError) as exc:
-            raise BadTable(
-                f"The bank {source.name} cannot be read ({exc}); build it again with "
-                f"`past-train bank`."
-            ) from exc
 
 
 def _read(source: Path, file: h5py.File) -> Bank:
@@ -335,6 +336,16 @@ def _read(source: Path, file: h5py.File) -> Bank:
     _check_length(vectors, f"The vectors of the bank {source.name}")
     made_by = MadeBy(str(about["model_name"]), str(about["model_sha256"]))
     return Bank(source, vectors, genes, types, patients, studies, made_by, starts)
+
+
+@contextmanager
+def _damage_told(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, OSError, ValueError, TypeError, AttributeError) as exc:
+        raise BadTable(
+            f"The bank {source.name} cannot be read ({exc}); build it again with `past-train bank`."
+        ) from exc
 
 
 def _opened(source: Path) -> h5py.File:

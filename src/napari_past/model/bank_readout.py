@@ -11,10 +11,15 @@ import numpy.typing as npt
 from napari_past.model.bank import Bank
 from napari_past.model.prototypes import NearestTypes, Prototypes, nearest_types, prototypes
 from napari_past.model.reliability import Reliability
-from napari_past.model.retrieval import Neighbours, TypeVotes, expression, nearest, type_votes
+from napari_past.model.retrieval import (
+    NEIGHBOURS,
+    Neighbours,
+    TypeVotes,
+    expression,
+    nearest,
+    type_votes,
+)
 
-LOOKED_UP = 50
-"""Reference cells for each cell."""
 LEAST_DETECTED = 0.05
 """A gene seen in a smaller share of the reference cells counts as not learnable."""
 
@@ -34,7 +39,7 @@ class BankReadout:
 
     def neighbours(self, projected: npt.NDArray[np.float32]) -> Neighbours:
         """The nearest reference cells of projected vectors (n, d)."""
-        return nearest(self.bank, projected, min(LOOKED_UP, len(self.bank)))
+        return nearest(self.bank, projected, min(NEIGHBOURS, len(self.bank)))
 
     def expression(self, neighbours: Neighbours, genes: Sequence[str]) -> npt.NDArray[np.float32]:
         """Weighted mean over each cell's reference cells, float32 (n, len(genes))."""
@@ -43,7 +48,8 @@ class BankReadout:
     @property
     def knows_types(self) -> bool:
         """Whether there are cell types to tell apart."""
-        return len(self.bank.types.names) > 1
+        codes = self.bank.types.codes
+        return len(np.unique(codes[codes >= 0])) > 1
 
     def types(self, projected: npt.NDArray[np.float32]) -> NearestTypes:
         """The cell type whose mean reference cell is nearest to projected vectors (n, d)."""
@@ -63,14 +69,9 @@ class BankReadout:
         studies = ", ".join(self.bank.studies.names) or "study not told"
         return f"{self.bank.name}: {len(self.bank)} reference cells ({studies})"
 
-    def detected(self, gene: str) -> float:
-        """Share of the reference cells in which a gene was seen."""
-        column = self.bank.genes.index(gene)
-        return float(np.diff(self.bank.starts[[column, column + 1]])[0]) / len(self.bank)
-
     def reliability(self, gene: str) -> Reliability:
         """What is known of a gene that is looked up: where from, and that r was not measured."""
-        detected = self.detected(gene)
+        detected = self.bank.detected(gene)
         learnable = detected >= LEAST_DETECTED
         if learnable:
             label = f"looked up in {self.bank.name}: {len(self.bank)} cells · r not measured"

@@ -78,6 +78,10 @@ class Model:
         return tuple(dict.fromkeys([*self.card.genes, *looked_up]))
 
     @cached_property
+    def _all_genes(self) -> frozenset[str]:
+        return frozenset(self.genes)
+
+    @cached_property
     def bank(self) -> BankReadout | None:
         """The reference bank that lies beside the weights, opened by the first use.
 
@@ -100,8 +104,9 @@ class Model:
 
     @property
     def expression_unit(self) -> str:
-        """Of predicted values; a bank has the same as every read-out of ours."""
-        if self.card.genes or self._bank_path is None:
+        """Of predicted values. Read-outs of ours and banks have the same, but what a read-out was
+        fitted to says nothing of genes that are looked up."""
+        if self._bank_path is None:
             return self.card.expression_unit
         from napari_past.model.bank import UNIT
 
@@ -179,10 +184,10 @@ class Model:
     ) -> FloatArray:
         """`expression` where the read-out does not have all genes."""
         for gene in genes:
-            if gene not in self.genes:
+            if gene not in self._all_genes:
                 raise UnknownGene(
-                    f"Model {self.name} does not predict {gene}; "
-                    f"`napari-past models card {self.name}` lists its {len(self.genes)} genes."
+                    f"Model {self.name} does not predict {gene}; choose another gene (it has "
+                    f"{len(self.genes)})."
                 )
         assert self.bank is not None, "genes of neither read-out nor bank are refused"
         looked_up = [g for g in genes if g not in self._rows]
@@ -312,7 +317,7 @@ class Model:
         """
         if gene in self._rows:
             return reliability_of(self.card, gene)
-        if self.bank is None or gene not in self.genes:
+        if self.bank is None or gene not in self._all_genes:
             self.expression(np.zeros((0, self.embed_dim)), [gene])  # raises UnknownGene
         assert self.bank is not None, "it was refused"
         return self.bank.reliability(gene)
@@ -321,7 +326,7 @@ class Model:
         """Share of the training spots, or of the bank's cells, in which a gene was seen; NaN where
         it was not counted."""
         if gene not in self._rows and self.bank is not None:
-            return self.bank.detected(gene)
+            return self.bank.bank.detected(gene)
         return self.card.evidence.detected.get(gene, float("nan"))
 
     def cutoffs(self, gene: str) -> Cutoffs | None:

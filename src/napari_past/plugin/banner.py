@@ -39,7 +39,10 @@ class Banner(WrappedLabel):
         text, style = provenance(model), CALM
         if cells is not None and len(cells):
             share = unlike_share(cells)
-            text += f"\n{100 * share:.0f} % of the cells here look unlike its training cells."
+            if model.card.unlike_training_limit is None:
+                text += "\nWhether the cells here look unlike its training cells is not known."
+            else:
+                text += f"\n{100 * share:.0f} % of the cells here look unlike its training cells."
             if share > WARN_SHARE:
                 style = WARNING
                 text += " Do not rely on the values."

@@ -34,7 +34,9 @@ def point_layer(
 
     Features are read by napari's status bar when the pointer is on a cell.
     """
-    unlike = np.where(table.unlike_training[index] > 1, "yes", "no").astype(object)
+    distance = table.unlike_training[index]
+    unlike = np.where(distance > 1, "yes", np.where(np.isnan(distance), "not known", "no"))
+    unlike = unlike.astype(object)
     features = {f"{shown.first.name} ({shown.unit})": shown.values[index]}
     if shown.second is not None:
         features[f"{shown.second.name} ({shown.unit})"] = shown.second.values[index]

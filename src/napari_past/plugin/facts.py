@@ -44,11 +44,9 @@ def _type(table: CellTable, cell: int) -> str:
     found = table.cell_type(cell)
     if found is None:
         return ""
+    told = f"{found.names[found.code[0]]} (margin {found.margin[0]:.3f})"
     name, share = table.nearest_cells(cell)
-    return (
-        f"{found.names[found.code[0]]} (margin {found.margin[0]:.3f}); nearest reference cells: "
-        f"{name} {100 * share:.0f} %"
-    )
+    return told + (f"; nearest reference cells: {name} {100 * share:.0f} %" if name else "")
 
 
 def _gene(channel: Channel, cell: int, table: CellTable, unit: str) -> GeneFact:

@@ -7,7 +7,8 @@ from pathlib import Path
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_past.model import Model, available_models
+from napari_past.errors import UnknownModel
+from napari_past.model import Model, available_models, model_path
 from napari_past.model.files import FOLDER_BANK, FOLDER_CARD, FOLDER_WEIGHTS
 
 FILES = f"Models (*.safetensors {FOLDER_BANK} {FOLDER_CARD})"
@@ -36,13 +37,21 @@ class ModelBox(QWidget):
     def set_model(self, model: Model) -> None:
         """Show the model in use; one from a file joins the list."""
         with QSignalBlocker(self.box):
-            at = self.box.findText(model.name)
-            if at < 0 or (
-                model.name not in available_models() and self.box.itemData(at) != model.path
-            ):
-                self.box.addItem(model.name, model.path)
+            at = next((i for i in range(self.box.count()) if self._is(i, model)), -1)
+            if at < 0:
+                # Several files may hold a model of one name.
+                file = Path(model.path).stem
+                name = model.name if file == model.name else f"{model.name} ({file})"
+                self.box.addItem(name, model.path)
                 at = self.box.count() - 1
             self.box.setCurrentIndex(at)
+
+    def _is(self, at: int, model: Model) -> bool:
+        """Whether an entry stands for this very file or folder."""
+        try:
+            return model_path(str(self.box.itemData(at))).resolve() == Path(model.path)
+        except UnknownModel:
+            return False
 
     def _on_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load model", "", FILES)

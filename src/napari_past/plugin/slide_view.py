@@ -70,6 +70,7 @@ class SlideView:
         self._plain = False
         """Whether the outlines are drawn without classes."""
         self._visible = True
+        self._hidden: list[Layer] = []
 
     # ---- what is shown -----------------------------------------------------------------------
 
@@ -79,6 +80,9 @@ class SlideView:
             self._map = self._mapped_as = self._outlined = self._pointed_as = None
             self._mapped = 0
         self.table, self.shown = table, shown
+        for layer in self._hidden:
+            layer.visible = True
+        self._hidden = []
         self._draw()
 
     def grow(self) -> None:
@@ -96,6 +100,15 @@ class SlideView:
     def follow_camera(self) -> None:
         """Draw what came into view, as near or as far as the camera is."""
         self._draw()
+
+    def hide(self) -> None:
+        """Show no cells, until some are shown again."""
+        self.table = self.shown = None
+        layers = (self.points, self.map, self.outlines)
+        there = [layer for layer in layers if layer is not None and layer in self._viewer.layers]
+        self._hidden = [layer for layer in there if layer.visible]
+        for layer in self._hidden:
+            layer.visible = False
 
     def toggle_stain(self) -> None:
         """Hide or show the cells' colours, near and far."""

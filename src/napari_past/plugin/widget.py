@@ -131,8 +131,9 @@ class VirtualStaining(QWidget):
 
     @property
     def shown(self) -> Staining | None:
-        """The gene as it is shown."""
-        return None if self.view is None else self.view.shown
+        """The gene as it is shown; None while the cells are of another model than the colours."""
+        view = self.view
+        return view.shown if view is not None and view.table is self.cells else None
 
     @property
     def scores(self) -> ScoreTable | None:
@@ -203,14 +204,22 @@ class VirtualStaining(QWidget):
             _ = model.genes  # its bank, if it has one, is opened here, where a mistake can be told
         except PastError as exc:
             show_error(str(exc))
+            self.panel.models.set_model(self._model)
             return
+        # First: what is shown is of the former model, and its genes may not be those of this one.
+        self._close_session()
+        if self.view is not None:
+            self.view.hide()
         self._use_model(model)
         self._open_slide()
 
     def export_cells_to(self, path: str | Path) -> None:
         """Write the cells in the format of the suffix, beside the GUI thread."""
         session, shown, regions = self._session, self.shown, self.regions()
-        if session is None or shown is None:
+        if session is None:
+            return
+        if shown is None:
+            show_warning(self._nothing_shown)
             return
         target, mask = Path(path), self._unscored.mask
         notes = self._annotating.cell_notes
@@ -225,6 +234,16 @@ class VirtualStaining(QWidget):
             show_info(f"Saved {n:,} cells to {target}.")
 
         self._jobs.run(work, f"Writing {target.name}", done)
+
+    @property
+    def _nothing_shown(self) -> str:
+        """Why no gene is shown, and what to do."""
+        if not self._model.genes:
+            return (
+                f"{self._model.name} has no read-out, so nothing can be shown: load a model with "
+                f"one, or one with a reference bank (`past-train bank`)."
+            )
+        return "No gene is shown: choose one first."
 
     def export_scores_to(self, path: str | Path) -> None:
         """Write the table of scores as CSV."""
@@ -543,7 +562,11 @@ class VirtualStaining(QWidget):
         compared = panel.second.current if panel.compare.isChecked() else None
         look = replace(panel.look.look, as_classes=panel.cutoffs.classes_shown)
         before = view.shown if view.table is session.table else None
-        shown = staining(session.table, gene, panel.cutoffs.cutoffs, look, compared, before)
+        try:
+            shown = staining(session.table, gene, panel.cutoffs.cutoffs, look, compared, before)
+        except PastError as exc:  # the file of a bank is gone, or damaged
+            show_error(str(exc))
+            return
         view.show(session.table, shown)
         self._limits_of = len(session.table)
         panel.cutoffs.legend.set_staining(shown)

@@ -210,11 +210,12 @@ class ModelRidge:
 def model_symbols(model: Model, genes: Collection[str]) -> dict[str, str]:
     """Gene of a dataset → what the model calls it, for those of `genes` that it has.
 
-    A model may have been trained under symbols that have been renamed since.
+    A model may have been trained under symbols that have been renamed since. Genes of a bank do not
+    count: nobody knows whether its cells are of the patients that are held out.
     """
     measured = frozenset(genes)
-    symbols = {gene: gene for gene in model.genes if gene in measured}
-    for gene in model.genes:
+    symbols = {gene: gene for gene in model.card.genes if gene in measured}
+    for gene in model.card.genes:
         if gene not in measured:
             with suppress(GeneError):
                 found = resolve(gene, measured).symbols

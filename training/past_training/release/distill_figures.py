@@ -144,7 +144,7 @@ def _share_unlike(model: Model, vectors: FloatArray) -> float:
 
 def _gene_r(teacher: Model, taught: FloatArray, learned: FloatArray) -> npt.NDArray[np.float64]:
     """Over the cells, of each gene: both vectors read by the teacher's read-out."""
-    genes, parts = teacher.genes, [np.zeros(0)]
+    genes, parts = teacher.card.genes, [np.zeros(0)]
     for start in range(0, len(genes), _GENES_AT_ONCE):
         some = genes[start : start + _GENES_AT_ONCE]
         parts.append(pearson(teacher.expression(learned, some), teacher.expression(taught, some)))
@@ -156,9 +156,9 @@ def _markers(
 ) -> tuple[MarkerAgreement, ...]:
     found = []
     for marker in markers():
-        if not set(marker.genes) <= set(teacher.genes):
+        if not set(marker.genes) <= set(teacher.card.genes):
             continue
-        resolved = resolve(marker.name, teacher.genes)
+        resolved = resolve(marker.name, teacher.card.genes)
         one, other = (
             teacher.expression(v, resolved.symbols).mean(axis=1, keepdims=True)
             for v in (taught, learned)
