@@ -136,8 +136,10 @@ def test_ctrl_c_keeps_what_is_whole(arguments, cells, tmp_path):
     write_table(cells(rows=100), tmp_path / "cells.h5ad")
     command = [*map(str, arguments), "--shard-patches", "1"]
     child = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, "prepare", *command], stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", SLOWLY, "prepare", *command], stderr=subprocess.PIPE, text=True,
+        # A shell starts what it puts into the background deaf to interrupts, and children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     journal = tmp_path / "mine.past" / "sections" / "cells.partial" / "journal"
     limit_s = time.monotonic() + 30
     while len(list(journal.glob("*.safetensors"))) < 3:
