@@ -204,15 +204,21 @@ def _as_tensor(values: npt.NDArray[np.generic]) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
+def first_misfit(exc: RuntimeError) -> str:
+    """The first difference that torch found between weights and a network."""
+    # Its first line names the class, its second the first difference.
+    first = str(exc).partition("\n")[2].strip().partition("\n")[0] or str(exc)
+    return first.rstrip(". ")
+
+
 def _load(network: nn.Module, name: str, prefix: str, state: dict[str, Tensor]) -> None:
     side = prefix.rstrip(".")
     try:
         missing, unexpected = network.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as exc:
-        first = str(exc).partition("\n")[2].strip().partition("\n")[0] or str(exc)
         raise BadModel(
-            f"The {side} of model {name} does not fit its card ({first.rstrip('. ')}); get the "
-            f"file again."
+            f"The {side} of model {name} does not fit its card ({first_misfit(exc)}); get the file "
+            f"again."
         ) from exc
     if missing or unexpected:
         first = (missing or unexpected)[0]

@@ -167,11 +167,10 @@ class Model:
         """
         if not genes:
             return np.zeros((len(embeddings), 0), np.float32)
-        own = [g for g in genes if g in self._rows]
-        if len(own) < len(genes):
+        if any(g not in self._rows for g in genes):
             self.require_readout()
             return self._partly_looked_up(embeddings, genes, neighbours)
-        rows = [self._rows[g] for g in own]
+        rows = [self._rows[g] for g in genes]
         weight = self._float32("readout.weight")[rows]
         bias = self._float32("readout.bias")[rows]
         return product(embeddings, weight.T) + bias
@@ -190,12 +189,12 @@ class Model:
                     f"{len(self.genes)})."
                 )
         assert self.bank is not None, "genes of neither read-out nor bank are refused"
-        looked_up = [g for g in genes if g not in self._rows]
         known = self.neighbours(embeddings) if neighbours is None else neighbours
+        own = np.array([g in self._rows for g in genes])
+        names = np.array(genes)
         values = np.empty((len(embeddings), len(genes)), np.float32)
-        missing = np.array([g not in self._rows for g in genes])
-        values[:, missing] = self.bank.expression(known, looked_up)
-        values[:, ~missing] = self.expression(embeddings, [g for g in genes if g in self._rows])
+        values[:, own] = self.expression(embeddings, names[own].tolist())
+        values[:, ~own] = self.bank.expression(known, names[~own].tolist())
         return values
 
     def needs_neighbours(self, genes: Sequence[str]) -> bool:
@@ -240,11 +239,8 @@ class Model:
                 f"{self.name} has no projection to a space shared with measured cells; use a model "
                 f"with one, such as PAST (`napari-past models fetch past`)."
             )
-        head = {
-            key.removeprefix(IMAGE_PROJECTION): self._float32(key)
-            for key in self._tensors
-            if key.startswith(IMAGE_PROJECTION)
-        }
+        names = part_of(self._tensors, IMAGE_PROJECTION)
+        head = {name: self._float32(IMAGE_PROJECTION + name) for name in names}
         return project(vectors, head)
 
     def unlike_training(self, embeddings: npt.NDArray[np.floating]) -> FloatArray:

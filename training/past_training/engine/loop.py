@@ -29,7 +29,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 # With fp16 a gradient overflows now and then: its scale is halved and the step left out. This many
 # in a row are no accident of the scale.
-_OVERFLOWS_IN_A_ROW = 25
+OVERFLOWS_IN_A_ROW = 25
 # Beside the losses among what is summed up for the log.
 BATCHES, CELLS = "batches", "cells"
 
@@ -157,7 +157,7 @@ def _epoch(
         assert norm is not None, "a limit was given, so there is a norm"
         finite = bool(torch.isfinite(norm))
         position.overflows = 0 if finite else position.overflows + 1
-        if not finite and (not _scales(fabric) or position.overflows > _OVERFLOWS_IN_A_ROW):
+        if not finite and (not scales_gradients(fabric) or position.overflows > OVERFLOWS_IN_A_ROW):
             raise NotFinite(
                 f"The gradient of step {position.step + 1} (epoch {position.epoch + 1}) is not "
                 f"finite, so the step was not taken; lower the learning rate, or go on from the "
@@ -177,7 +177,7 @@ def _epoch(
             save_checkpoint(fabric, folder, training, facts)
 
 
-def _scales(fabric: Fabric) -> bool:
+def scales_gradients(fabric: Fabric) -> bool:
     """Whether losses are scaled, so that an overflow is answered by a smaller scale."""
     return getattr(fabric.strategy.precision, "scaler", None) is not None
 

@@ -22,7 +22,6 @@ from torch import nn
 from napari_past.engine import Workers
 from napari_past.engine.plan import TILE_PX
 from napari_past.errors import PastError
-from napari_past.files import atomic_write
 from napari_past.model import Card, EncoderCard, Model, TowerCard, load_model, write_model_file
 from napari_past.model.files import read_model_file
 from napari_past.model.likeness import Likeness
@@ -38,10 +37,10 @@ from past_training.release.distill_fit import StudentConfig, fit_student
 from past_training.release.distill_report import Lesson, summary_of, write_lesson
 from past_training.release.export import encoder_of
 from past_training.release.making import UNMEASURED
-from past_training.release.out import card_page, check_out
-from past_training.release.page import model_page
+from past_training.release.out import check_out
 from past_training.release.statements import NOT_STATED, Statements
 from past_training.release.unlike import likeness, slide_limit
+from past_training.release.writing import write_with_page
 
 _LIMIT_CELLS = 20_000
 """Of a slide, from which the limit of what looks unlike the training is taken."""
@@ -134,10 +133,7 @@ def distill(
             speed=speed(teacher, student, held),
         )
         card = _finished(lesson)
-        page = model_page(card)
-        write_model_file(out, card, tensors)
-        with atomic_write(card_page(out)) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
+        write_with_page(out, card, tensors)
         write_lesson(lesson, out.with_suffix(".md"))
     return load_model(out, teacher.device), lesson
 
@@ -211,16 +207,6 @@ def _names(cells: Sequence[TaughtCells]) -> str:
 def _draft(teacher: Model, encoder: EncoderCard, name: str, train: Sequence[TaughtCells]) -> Card:
     """The teacher's card, but for what is another's: encoder, evidence, name and origin."""
     card = teacher.card
-    evidence = card.evidence.model_copy(
-        update={
-            "protocol": UNMEASURED.protocol,
-            "patients": UNMEASURED.patients,
-            "unseen_patients": UNMEASURED.unseen_patients,
-            "sections": UNMEASURED.sections,
-            "r": dict(UNMEASURED.r),
-            "blocks": UNMEASURED.blocks,
-        }
-    )
     fingerprints = (*card.training_fingerprints, *(part.slide.fingerprint for part in train))
     return card.model_copy(
         update={
@@ -231,7 +217,7 @@ def _draft(teacher: Model, encoder: EncoderCard, name: str, train: Sequence[Taug
             "training_fingerprints": tuple(dict.fromkeys(fingerprints)),
             "recipe": "distill",
             "encoder": encoder,
-            "evidence": evidence,
+            "evidence": UNMEASURED.on(card.evidence),
             "cutoffs_source": f"{card.cutoffs_source}; copied from {card.name} {card.version}",
         }
     )

@@ -20,7 +20,12 @@ from torch.nn.functional import mse_loss
 
 from past_training.augment import oriented, restained
 from past_training.dataset.schema import Strict
-from past_training.engine.loop import NotFinite, OutOfMemory
+from past_training.engine.loop import (
+    OVERFLOWS_IN_A_ROW,
+    NotFinite,
+    OutOfMemory,
+    scales_gradients,
+)
 from past_training.engine.processes import launched_fabric
 from past_training.engine.progress import Progress
 from past_training.engine.random_state import seed_everything
@@ -36,7 +41,6 @@ _WARM_UP = 0.05
 _CLIP_NORM = 1.0
 _LINES = 20
 """Lines of the log in a run."""
-_OVERFLOWS_IN_A_ROW = 25
 _BLOCK = 16_384
 _LEAST_DEVIATION = 1e-4
 """Of the largest deviation: a number of the vectors that hardly varies is not blown up beyond."""
@@ -198,8 +202,8 @@ def fit_student(
                 assert norm is not None, "a limit was given, so there is a norm"
                 finite = bool(torch.isfinite(norm))
                 overflows = 0 if finite else overflows + 1
-                scales = getattr(fabric.strategy.precision, "scaler", None) is not None
-                if not finite and (not scales or overflows > _OVERFLOWS_IN_A_ROW):
+                scaled = scales_gradients(fabric)
+                if not finite and (not scaled or overflows > OVERFLOWS_IN_A_ROW):
                     raise NotFinite(
                         f"The gradient of step {step} is not finite, so the step was not taken; "
                         f"lower the learning rate with --lr."

@@ -15,6 +15,7 @@ import torch
 
 from napari_past.errors import BadModel, PastError
 from napari_past.model import EncoderCard, Model, TowerCard
+from napari_past.model.encoding import first_misfit
 from napari_past.model.tower import DenseTower
 from past_training.dataset.read import PairedDataset
 from past_training.dataset.schema import first_problem
@@ -135,11 +136,9 @@ def _load(tower: ImageTower, state: dict[str, torch.Tensor], weights: Path) -> N
     try:
         missing, unexpected = tower.load_state_dict(state, strict=False)
     except RuntimeError as exc:
-        # torch's first line names the class, its second the first difference.
-        first = str(exc).partition("\n")[2].strip().partition("\n")[0] or str(exc)
         raise BadModel(
-            f"The tower in {weights} does not fit its name ({first.rstrip('. ')}); give weights "
-            f"of this version of timm."
+            f"The tower in {weights} does not fit its name ({first_misfit(exc)}); give weights of "
+            f"this version of timm."
         ) from exc
     if missing or unexpected:
         word = "lacks the" if missing else "has the unexpected"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,11 @@ class Measured:
     r: Mapping[str, tuple[float | None, ...]]
     blocks: bool = False
     """Whether `sections` are blocks of one section."""
+
+    def on(self, evidence: Evidence) -> Evidence:
+        """A card's evidence with this in it; what was counted in training stays."""
+        update = {field.name: getattr(self, field.name) for field in fields(self)}
+        return evidence.model_copy(update=update | {"r": dict(self.r)})
 
 
 UNMEASURED = Measured(NOT_MEASURED, 0, 0, (), {})
@@ -118,16 +123,7 @@ def finished(
     percent = " / ".join(f"{100 * q:g}" for q in statements.cutoff_quantiles)
     card = draft.model_copy(
         update={
-            "evidence": draft.evidence.model_copy(
-                update={
-                    "protocol": measured.protocol,
-                    "patients": measured.patients,
-                    "unseen_patients": measured.unseen_patients,
-                    "sections": measured.sections,
-                    "r": dict(measured.r),
-                    "blocks": measured.blocks,
-                }
-            ),
+            "evidence": measured.on(draft.evidence),
             "cutoffs": {
                 gene: (float(a), float(b), float(c))
                 for gene, (a, b, c) in zip(draft.genes, cuts_QG.T, strict=True)

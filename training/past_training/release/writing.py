@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_past.files import atomic_write
-from napari_past.model import Model, load_model, write_model_file
+from napari_past.model import Card, Model, load_model, write_model_file
 from napari_past.model.tensors import TOWER
 from past_training.evaluation.rows import TrainingSet
 from past_training.release.learned import Learned
@@ -45,7 +45,19 @@ def write_model(
     if beside is not None:
         space = {name: getattr(beside.card, name) for name in ("projection_dim", "cell_tower")}
         card, rest = card.model_copy(update=space), {**rest, **beside.shared_space}
-    write_model_file(out, card, {**tensors, **rest})
-    with atomic_write(card_page(out)) as unfinished:
-        unfinished.write_text(model_page(card), encoding="utf-8")
+    write_with_page(out, card, {**tensors, **rest})
     return load_model(out, device)
+
+
+def write_with_page(out: Path, card: Card, tensors: Tensors) -> None:
+    """A model file, and beside it its page (``NAME.card.md``).
+
+    Raises
+    ------
+    CannotWrite
+        The folder is missing or the disk is full.
+    """
+    page = model_page(card)
+    write_model_file(out, card, tensors)
+    with atomic_write(card_page(out)) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
