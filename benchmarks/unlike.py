@@ -181,7 +181,7 @@ def main() -> None:
             np.concatenate([sections[j].values(genes) for j in rest]),
             PENALTY,
         )
-        error = np.abs(readout.predict(x[i]) - section.values(genes)).mean(1)
+        error = np.abs(readout.expression(x[i]) - section.values(genes)).mean(1)
         spot_of_cell = section.nuclei.row
         distance = np.bincount(spot_of_cell, statistics.of_cells(held)) / np.bincount(spot_of_cell)
         order = np.argsort(distance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def tiny_card() -> Callable[..., Card]:
     def card(**changes: object) -> Card:
         fields = dict(TINY_CARD)
         for key, value in changes.items():
-            old = fields[key]
+            old = fields.get(key)
             nested = isinstance(old, dict) and isinstance(value, dict)
             fields[key] = {**old, **value} if nested else value  # type: ignore[dict-item]
         return Card.model_validate(fields)
@@ -171,3 +171,57 @@ def tiny_model_file(
 ) -> Path:
     """A dense model of random weights: stride 4, a halo of 32 µm, 16 numbers a cell."""
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+CELL_SIDE = {
+    "vocabulary": 40, "dim": 16, "heads": 2, "layers": 1, "feed_forward": 16, "graph": False
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def write_banked_model() -> Callable[..., Path]:
+    """``write_banked_model(folder, weights, vectors, types, genes, values)``: a model folder.
+
+    The weights are those of a model file with a projection of random weights to 8 numbers; the bank
+    holds what that makes of `vectors` (n, embed_dim), with `types` (n,) and `values` (n, g).
+    """
+    import torch
+    from scipy.sparse import csr_array
+
+    from napari_past.model import load_model, read_model_file
+    from napari_past.model.bank import BankCells, MadeBy, write_bank
+    from napari_past.model.card import CellTowerCard
+    from napari_past.model.labels import Labels
+    from napari_past.model.past_network import CellEncoder, ProjectionHead
+
+    def write(
+        folder: Path,
+        weights: Path,
+        vectors: np.ndarray,
+        types: Sequence[str],
+        genes: Sequence[str],
+        values: np.ndarray,
+    ) -> Path:
+        card, tensors, _ = read_model_file(weights)
+        fields = card.model_dump(mode="json") | {"cell_tower": CELL_SIDE, "projection_dim": 8}
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            parts = {
+                "cell.": CellEncoder(CellTowerCard(**CELL_SIDE), 8),
+                "image_projection.": ProjectionHead(card.encoder.tower.embed_dim, 8),
+            }
+        merged = dict(tensors) | {"temperature": np.array(0.07, np.float32)}
+        for prefix, part in parts.items():
+            merged |= {prefix + key: value.numpy() for key, value in part.state_dict().items()}
+        folder.mkdir()
+        write_model_file(folder / "weights.safetensors", Card.model_validate(fields), merged)
+        model = load_model(str(folder), "cpu")
+        untold = Labels.of([""] * len(vectors))
+        cells = BankCells([str(i) for i in range(len(vectors))], Labels.of(types), untold, untold)
+        write_bank(
+            folder / "bank.h5ad", model.project(vectors), [csr_array(values.astype(np.float32))],
+            genes, cells, MadeBy(model.name, model.cell_sha256),
+        )  # fmt: skip
+        return folder
+
+    return write

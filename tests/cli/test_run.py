@@ -16,7 +16,7 @@ from skimage.color import rgb2hed
 
 from napari_past.cli import run as run_module
 from napari_past.io import read_cells
-from napari_past.model import model as model_module
+from napari_past.model import likeness
 from napari_past.slide import open_slide
 from napari_past.types import RESEARCH_USE
 
@@ -111,7 +111,7 @@ def test_region_of_a_pyramid_to_a_folder_without_cache(command, slides, tmp_path
 def test_cells_of_workers_are_those_of_this_process(command, phantom, tmp_path, monkeypatch):
     tables = []
     monkeypatch.setattr(run_module, "MANY_CELLS", 10)  # the workers end before the file is written
-    monkeypatch.setattr(model_module, "LEAST_SLIDE_CELLS", 100)
+    monkeypatch.setattr(likeness, "LEAST_SLIDE_CELLS", 100)
     for few in (0, 99):
         monkeypatch.setattr(run_module, "FEW_TILES", few)
         file = tmp_path / f"{few}.h5ad"

@@ -28,8 +28,11 @@ def test_one_cell_of_each_class_gives_150(command, four, tmp_path):
     out = tmp_path / "scores.csv"
     done = command("score", four, "--marker", "HER2", "--cutoffs", "1,2,3", "--out", out)
     assert (done.code, done.err) == (0, "")
-    assert "150.0" in done.out
+    assert done.out.splitlines()[3].split() == (
+        ["slide", "All", "nuclei", "4", "1", "1", "1", "1", "75.0", "150", "–"]
+    )
     assert "pseudo-H-score" in done.out
+    assert "0/1+/2+/3+ of HER2: on real stain only." in done.out
     assert "all nuclei, not tumour-only" in done.out
     assert "values as given in the file" in done.out
     assert RESEARCH_USE not in done.out
@@ -149,9 +152,100 @@ def test_they_are_counted_where_that_is_asked(tmp_path, capsys):
     assert execute(options) == 0
     told = capsys.readouterr().out
     assert "not scored" not in told
-    assert "150.0" in told
+    assert "150" in told
 
 
 def test_a_table_without_the_column_is_scored_whole(command, four):
     done = command("score", four, "--marker", "ERBB2", "--cutoffs", "1,2,3")
     assert "not scored" not in done.out
+
+
+@pytest.fixture
+def tumour(tmp_path):
+    """A thousand nuclei in 0.2 x 0.2 mm, half of them positive, and a Tumour region at 1 µm/px."""
+    rows = [(50 + i % 40 * 5, 50 + i // 40 * 8, i % 4 if i % 2 else 0) for i in range(1000)]
+    table = write_table(tmp_path / "tumour.csv", rows, "MKI67")
+    ring = [[0, 0], [500, 0], [500, 500], [0, 500], [0, 0]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "objectType": "annotation",
+            "name": "invasive front",
+            "classification": {"name": "Tumor"},
+        },
+    }
+    rois = tmp_path / "rois.geojson"
+    rois.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return table, rois
+
+
+def test_ki67_is_told_as_a_percentage_and_its_hot_spot(command, tumour, tmp_path):
+    table, rois = tumour
+    out = tmp_path / "scores.csv"
+    asked = ("score", table, "--cutoffs", "1,2,3", "--rois", rois, "--mpp", "1", "--out", out)
+    done = command(*asked, "--marker", "Ki67")
+    assert (done.code, done.err) == (0, "")
+    assert "score: % positive, at any intensity" in done.out
+    assert "pseudo-H-score" not in done.out
+    assert "Ki-67 is not reported as an H-score." in done.out
+    assert "hot spot of invasive front: " in done.out
+    assert "cells in a circle of 0.25 mm² around x" in done.out
+    header, row = list(csv.reader(out.open()))
+    assert ",".join(header) == "region,role,n,n0,n1,n2,n3,pct_positive,h_score,lo,hi"
+    assert row[:3] == ["invasive front", "Tumour", "1000"]
+    assert row[7:] == ["50.00", "", "", ""]
+    done = command(*asked, "--marker", "MKI67")
+    assert "score: pseudo-H-score, 0–300" in done.out
+    assert list(csv.reader(out.open()))[1][8] == "100.0", "of the plain gene, as ever"
+
+
+def test_too_few_tumour_nuclei_are_insufficient(command, tmp_path):
+    rows = [(10 * i, 10, 2) for i in range(312)]
+    table = write_table(tmp_path / "few.csv", rows, "MKI67")
+    done = command("score", table, "--marker", "Ki67", "--cutoffs", "1,2,3")
+    assert done.code == 0, done.err
+    assert "slide: insufficient: 312 of 500 tumour nuclei (all nuclei counted)" in done.out
+    assert "100.0" not in done.out
+
+
+def test_er_has_allred_and_a_lymphocyte_marker_its_density(command, tumour, tmp_path):
+    table, rois = tumour
+    text = table.read_text()
+    er = tmp_path / "er.csv"
+    er.write_text(text.replace("MKI67", "ESR1"))
+    done = command("score", er, "--marker", "ER", "--cutoffs", "1,2,3")
+    assert "pseudo-Allred" in done.out
+    assert "6 (4 + 2)" in done.out, "50 % positive, half of them 1+, half 3+"
+    cd68 = tmp_path / "cd68.csv"
+    cd68.write_text(text.replace("MKI67", "CD68"))
+    done = command("score", cd68, "--marker", "CD68", "--cutoffs", "1,2,3")
+    assert "density: the area of the slide is not known; score regions with --rois" in done.out
+    done = command(
+        "score", cd68, "--marker", "CD68", "--cutoffs", "1,2,3", "--rois", rois, "--mpp", "1"
+    )
+    header, row = done.out.splitlines()[1:3]
+    assert header.split()[:6] == ["region", "role", "mm²", "n", "n/mm²", "n0"]
+    assert "positive/mm²" in header
+    assert row.split()[3:6] == ["0.250", "1000", "4000"]
+    assert "density:" not in done.out
+
+
+def test_mismatch_repair_is_not_scored(command, tmp_path, told_once):
+    table = write_table(tmp_path / "mmr.csv", [(1, 1, 1)], "MLH1")
+    done = command("score", table, "--marker", "MLH1", "--cutoffs", "1,2,3")
+    assert "cannot be scored from gene RNA" in told_once(done)
+
+
+def test_a_mistake_in_the_users_markers_is_one_line(
+    command, four, tmp_path, told_once, monkeypatch
+):
+    (tmp_path / "own.toml").write_text('[[marker]]\nname = "X"\ngenes = ["ERBB2"]\n')
+    monkeypatch.setenv("NAPARI_PAST_MARKERS", str(tmp_path / "own.toml"))
+    done = command("score", four, "--marker", "X", "--cutoffs", "1,2,3")
+    assert told_once(done) == "Marker 'X' in own.toml has no field compartment; add it."
+
+
+def test_predicted_classes_are_called_display_classes(command, phantom_cells):
+    done = command("score", phantom_cells, "--marker", "HER2")
+    assert "display classes of predicted means" in done.out

@@ -258,6 +258,6 @@ def test_scores_that_there_are_not(whole):
 def test_marker_that_rna_cannot_score(whole, monkeypatch):
     """p53 is scored by pattern, not by amount."""
     genes = (*whole.model.genes[:-1], "TP53")
-    monkeypatch.setattr(whole.model, "genes", genes)
+    monkeypatch.setattr(type(whole.model), "genes", genes)
     with pytest.raises(NotScorable):
         h_score(Cells(whole.plan, whole.model, whole.store), "p53", cutoffs=(0, 1, 2))

@@ -11,7 +11,7 @@ import shapely
 
 from napari_past.cells import GivenCells, StainLogDetector
 from napari_past.engine import make_plan, part_of
-from napari_past.engine.plan import TILE_PX
+from napari_past.engine.plan import TILE_PX, tile_px
 from napari_past.errors import MissingPixelSize, RegionError, UnknownDetector, UnknownModel
 from napari_past.model import load_model
 from napari_past.sample.ome_tiff import write_pyramid
@@ -121,3 +121,10 @@ def test_blank_slide_has_no_tiles(tmp_path, model):
     blank = make_plan(open_slide(path), model)
     assert blank.tiles == ()
     assert blank.area == Rect(0, 0, 200, 150)
+
+
+@pytest.mark.parametrize(("mpp", "side_px"), [(0.2125, 256), (0.25, 256), (0.5, 128), (1.0, 64)])
+def test_tiles_of_crops_are_small(tiny_card, mpp, side_px):
+    crop = {"mode": "crop", "stride_px": 1, "halo_px": 48, "crop_px": 96, "mpp": mpp}
+    assert tile_px(tiny_card(encoder=crop).encoder) == side_px
+    assert tile_px(tiny_card(encoder={"mpp": mpp}).encoder) == 512

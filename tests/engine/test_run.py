@@ -18,6 +18,7 @@ import tifffile
 
 from napari_past.engine import Cells, Store, make_plan, run_plan, run_tile
 from napari_past.errors import BadModel, Cancelled, CannotWrite, WorkerFailed
+from napari_past.model import load_model
 from napari_past.sample import draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
@@ -122,6 +123,23 @@ def test_cancel_keeps_what_is_finished(plan, tmp_path):
             cancelled=lambda: bool(finished) and finished[-1] >= 1,
         )
     assert [store.has(t) for t in plan.tiles[:3]] == [True, False, False]
+
+
+def test_cancelled_in_the_middle_of_a_tile_of_crops(slide, tmp_path, write_tiny_model):
+    crop = {"mode": "crop", "stride_px": 1, "halo_px": 48, "crop_px": 96}
+    model = load_model(write_tiny_model(tmp_path / "crops.safetensors", encoder=crop), "cpu")
+    plan = make_plan(slide, model)
+    store = Store(plan.key, tmp_path / "store")
+    asked = []
+
+    def cancelled():
+        asked.append(1)
+        return len(asked) == 2  # before the tile, and before its first batch
+
+    with pytest.raises(Cancelled, match="goes on from there"):
+        run_plan(plan, store, cancelled=cancelled)
+    assert len(asked) == 2
+    assert store.finished(plan.tiles) == set()
 
 
 def test_kill_in_mid_write(plan, slide_file, tiny_model_file, tmp_path, undisturbed, tile_bytes):

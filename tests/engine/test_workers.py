@@ -17,9 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_past.engine import Store, TileQueue, Workers, run_plan
+from napari_past.engine import Store, TileQueue, Workers, make_plan, run_plan, stoppable
 from napari_past.engine.local_cluster import ALLOWED_FAILURES
 from napari_past.errors import BadModel, Cancelled, CannotWrite, PastError, WorkerFailed
+from napari_past.model import load_model
 from napari_past.types import TileResult, TileSpec
 
 WAIT_S = 120
@@ -162,6 +163,81 @@ def test_queue_forgets_what_is_no_longer_wanted(plan, tmp_path, workers, listene
     listener.wait(tiles=2)
     assert listener.tiles == [plan.tiles[0], plan.tiles[5]]
     queue.close()
+
+
+@pytest.fixture
+def crop_plan(slide, tmp_path_factory, write_tiny_model):
+    """The whole slide's, with a model that encodes crop by crop."""
+    path = tmp_path_factory.mktemp("crops") / "crops.safetensors"
+    crop = {"mode": "crop", "stride_px": 1, "halo_px": 48, "crop_px": 96}
+    return make_plan(slide, load_model(write_tiny_model(path, encoder=crop), "cpu"))
+
+
+def test_a_tile_of_crops_is_left_half_done(crop_plan, tmp_path, workers) -> None:
+    from broken_detector import Patient
+
+    def run(name):
+        found = Patient(str(tmp_path))
+        return stoppable.run_stoppable(
+            name, crop_plan.slide, crop_plan.tiles[0], crop_plan.model, found, 1
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        left, finished = pool.submit(run, "left"), pool.submit(run, "finished")
+        while not (tmp_path / "told").exists():
+            stoppable.stop("left")
+            time.sleep(0.05)
+        with pytest.raises(Cancelled):
+            left.result(WAIT_S)
+        assert len(finished.result(WAIT_S).cells) == 2
+
+
+def test_queue_leaves_tiles_of_crops_that_are_no_longer_wanted(
+    crop_plan, tmp_path, workers, listener
+) -> None:
+    from broken_detector import Patient
+
+    plan = replace(crop_plan, detector=Patient(str(tmp_path)))
+    store = Store(plan.key, tmp_path / "store")
+    queue = TileQueue(workers, plan, store, listener.result, listener.error)
+    tile, other = plan.tiles[:2]
+    queue.want([tile])
+    wait_for(lambda: (tmp_path / "began").exists())
+    queue.want([])
+    wait_for(lambda: queue.pending == 0)
+    # The worker that is at it was told, though it is in the middle of the tile.
+    wait_for(lambda: (tmp_path / "told").exists())
+    # It is free again, and what was left may be wanted anew.
+    assert not workers.submit(crop_plan, other).result(WAIT_S).unreadable
+    assert store.finished(plan.tiles) == set()
+    (tmp_path / "told").unlink()
+    queue.want([tile])
+    queue.want([tile, other])
+    while len(listener.tiles) < 2:
+        workers._client.run(stoppable.stop, "another")
+        time.sleep(0.05)
+    assert sorted(listener.tiles, key=plan.tiles.index) == [tile, other]
+    queue.close()
+
+
+def test_workers_tell_how_far_tiles_of_crops_are(crop_plan, workers) -> None:
+    before = workers.cells_under_way
+    futures = [workers.submit(crop_plan, tile) for tile in crop_plan.tiles]
+    heard = set()
+    while not all(future.done() for future in futures):
+        heard.add(workers.cells_under_way)
+        time.sleep(0.005)
+    cells = sum(len(future.result().cells) for future in futures)
+    assert before == workers.cells_under_way == 0
+    assert heard - {0}, "nothing was told"
+    assert max(heard) < cells
+
+
+def wait_for(what) -> None:
+    end = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class Narrow:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
 from napari_past.cells import read_block
-from napari_past.errors import BadModel, PastError, UnknownGene
+from napari_past.errors import BadModel, Cancelled, PastError, UnknownGene
 from napari_past.model import CellTowerCard, PooledTowerCard, load_model
 from napari_past.model.encoding import Batches, fresh_tower
 from napari_past.model.past_network import CellEncoder, ProjectionHead
@@ -266,9 +268,9 @@ def test_batches_are_halved_where_memory_runs_out(error):
     def encode(part):
         if part.stop - part.start > 5:
             raise error("too much")
-        return np.arange(part.start, part.stop, dtype=np.float32)
+        return torch.arange(part.start, part.stop)
 
-    batches = Batches(64)
+    batches = Batches(64, 64)
     parts = batches.run(23, encode)
     np.testing.assert_array_equal(np.concatenate(parts), np.arange(23))
     assert batches.size == 5
@@ -281,3 +283,45 @@ def test_batches_are_halved_where_memory_runs_out(error):
         batches.run(3, hopeless)
     with pytest.raises(ZeroDivisionError):
         batches.run(3, lambda part: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("gains_until", "fits", "found"), [(256, 4096, 256), (4096, 300, 256), (4096, 4096, 1024)]
+)
+def test_batches_grow_while_it_is_worth_it(gains_until, fits, found):
+    def encode(n):
+        if n > fits:
+            raise torch.cuda.OutOfMemoryError("too much")
+        # As a device that takes as long for a few as for `gains_until`.
+        time.sleep(0.05 * max(1, n / gains_until))
+        return torch.zeros(n)
+
+    batches = Batches(64, 1024)
+    batches.find(encode)
+    assert batches.size == found
+
+
+def test_a_cpu_has_the_same_batches_every_time():
+    batches = Batches.on(torch.nn.Linear(1, 1))
+    size = batches.size
+    batches.find(lambda n: 1 / 0)  # nothing is tried
+    assert batches.size == size
+
+
+def test_batches_tell_how_far_they_are_and_end_with_what_that_raises():
+    told = []
+    seen = []
+
+    def between(done):
+        told.append(done)
+        if done == 4:
+            raise Cancelled("enough")
+
+    def encode(part):
+        seen.append(part.start)
+        return torch.zeros(1)
+
+    with pytest.raises(Cancelled, match="enough"):
+        Batches(2, 2).run(10, encode, between)
+    assert told == [0, 2, 4]
+    assert seen == [0, 2]

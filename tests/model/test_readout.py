@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from napari_past.errors import UnknownGene
+from napari_past.errors import BadModel, UnknownGene
 from napari_past.model import Model, load_model
 from napari_past.model.files import read_model_file
+from napari_past.model.readout import MlpReadout
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,68 @@ def test_expression_is_one_row_of_the_read_out(model, embeddings, tiny_tensors):
     rows = [e.astype(np.float64) for e in embeddings]
     expected = [[float(e @ weight[k] + bias[k]) for k in (3, 0)] for e in rows]
     np.testing.assert_allclose(values, expected, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def layered(tmp_path_factory, write_tiny_model):
+    """The tiny model with five hidden units in its read-out."""
+    rng = np.random.default_rng(3)
+    shapes = {"hidden.weight": (5, 16), "hidden.bias": (5,), "weight": (6, 5), "bias": (6,)}
+    drawn = {
+        f"readout.{key}": rng.normal(size=shape).astype(np.float32) for key, shape in shapes.items()
+    }
+    path = tmp_path_factory.mktemp("mlp") / "layered.safetensors"
+    return load_model(write_tiny_model(path, drawn, hidden_units=5), "cpu"), drawn
+
+
+def test_expression_through_a_hidden_layer(layered, embeddings):
+    model, drawn = layered
+    values = model.expression(embeddings, ["CD3E", "ERBB2"])
+    assert (values.shape, values.dtype) == ((9, 2), np.float32)
+    expected = []
+    for vector in embeddings.astype(np.float64):
+        units = [
+            max(float(w @ vector + b), 0.0)
+            for w, b in zip(
+                drawn["readout.hidden.weight"], drawn["readout.hidden.bias"], strict=True
+            )
+        ]
+        weight, bias = drawn["readout.weight"], drawn["readout.bias"]
+        expected.append([float(weight[k] @ units + bias[k]) for k in (3, 0)])
+    np.testing.assert_allclose(values, expected, atol=1e-3)
+    assert expected[0] != expected[1]
+
+
+def test_hidden_units_of_many_cells_are_never_held_at_once(layered):
+    """Blocks give what the whole would."""
+    model, _ = layered
+    readout = model.readouts.own
+    assert isinstance(readout, MlpReadout)
+    many = np.random.default_rng(4).normal(size=(9000, 16)).astype(np.float16)
+    together = readout.hidden(many) @ readout.weight.T + readout.bias
+    np.testing.assert_allclose(readout.expression(many), together, atol=1e-5)
+    some = model.expression(many[4090:4100], list(model.genes))
+    np.testing.assert_allclose(some, together[4090:4100], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "fields", "message"),
+    [
+        ({}, {"hidden_units": 7}, r"readout\.weight .* 6 x 7"),
+        ({}, {"hidden_units": None}, r"readout\.weight .* 6 x 16"),
+        ({"readout.hidden.bias": None}, {}, r"lacks the tensor readout\.hidden\.bias"),
+        ({"readout.hidden.weight": np.zeros((5, 3), np.float32)}, {}, r"asks for 5 x 16"),
+    ],
+)
+def test_hidden_layers_that_do_not_fit_the_card(
+    layered, tmp_path, write_tiny_model, tensors, fields, message
+):
+    _, drawn = layered
+    path = write_tiny_model(
+        tmp_path / "m.safetensors", {**drawn, **tensors}, **{"hidden_units": 5, **fields}
+    )
+    with pytest.raises(BadModel, match=message):
+        load_model(path, "cpu")
 
 
 def test_a_gene_does_not_depend_on_the_others_or_on_other_cells(model, embeddings):

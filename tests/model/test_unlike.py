@@ -18,10 +18,11 @@ def model():
 @pytest.fixture(scope="module")
 def training_like(model):
     """Cells drawn from the training statistics: their mean and whitened spread."""
-    whitening = model._float32("statistics.whitening")
+    like = model._training_tissue.like
+    whitening = like.whitening
     spread = np.linalg.pinv(whitening)
     white = np.random.default_rng(0).standard_normal((CELLS, whitening.shape[1]))
-    return (model._float32("statistics.mean") + white @ spread).astype(np.float16)
+    return (like.mean + white @ spread).astype(np.float16)
 
 
 def test_cells_like_those_of_the_training_are_not_flagged(model, training_like):
@@ -31,7 +32,7 @@ def test_cells_like_those_of_the_training_are_not_flagged(model, training_like):
 
 
 def test_a_small_shift_of_all_cells_flags_the_slide_though_hardly_a_cell(model, training_like):
-    spread = np.linalg.pinv(model._float32("statistics.whitening"))
+    spread = np.linalg.pinv(model._training_tissue.like.whitening)
     limit = model.card.slide_unlike_limit
     shifted = training_like + np.sqrt(2 * limit) * spread[0]
     distance = model.slide_unlike_training(shifted)

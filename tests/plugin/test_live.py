@@ -88,7 +88,7 @@ def test_live_follows_the_view_and_survives_its_workers(
 
 def test_wide_views_wait_and_say_so(fresh, qtbot, monkeypatch) -> None:
     viewer, widget = fresh
-    monkeypatch.setattr("napari_past.plugin.widget.MOST_VIEW_MM2", 0.5)
+    monkeypatch.setattr("napari_past.plugin.telling.MOST_VIEW_MM2", 0.5)
     viewer.reset_view()
     widget.panel.live.setChecked(True)
     qtbot.waitUntil(lambda: "zoom in" in widget.panel.following.text().lower())

@@ -159,7 +159,7 @@ def test_notes_and_cutoffs_come_back_and_can_be_undone(opened, qtbot, make_napar
     viewer, widget = opened()
     widget.panel.gene.set_gene("ERBB2")
     cell = widget.cells.cell_id(3)
-    widget._on_picked(3)
+    widget._inspecting.pick(3)
     widget.panel.cell.note_changed.emit(cell, "mitosis?")
     widget.panel.cutoffs.spins[2].setValue(77.0)
     assert widget.shown.cutoffs.strong == 77.0
@@ -177,7 +177,7 @@ def test_notes_and_cutoffs_come_back_and_can_be_undone(opened, qtbot, make_napar
     other.panel.gene.set_gene("ERBB2")
     assert other._annotating.cell_notes == {cell: "mitosis?"}
     assert other.shown.cutoffs.strong == 77.0
-    other._on_picked(3)
+    other._inspecting.pick(3)
     assert other.panel.cell.note.text() == "mitosis?"
 
 
@@ -191,7 +191,7 @@ def test_regions_come_back_and_can_be_undone(opened, qtbot) -> None:
     qtbot.waitUntil(lambda: len(widget._annotating._history.now.regions) == 2)
     widget._annotating.undo()
     assert [r.name for r in widget.regions()] == ["Region 1"]
-    qtbot.waitUntil(lambda: not widget._region_timer.isActive())
+    qtbot.waitUntil(lambda: not widget._region_scores.settling)
     widget._annotating.redo()
     assert [r.name for r in widget.regions()] == ["Region 1", "Region 2"]
     widget._annotating.set_region_note("Region 2", "fold at its edge")

@@ -52,6 +52,8 @@ def test_cells_of_an_earlier_run_are_shown_at_once(opened, drawn, analysed) -> N
     assert "1 of 1 tiles" in widget.panel.slide.facts.text()
     assert any(isinstance(other, Labels) for other in viewer.layers)
     assert "human breast" in widget.panel.banner.text()
+    # Without a bank there is no choice between genes and types.
+    assert not widget.panel.types.isVisibleTo(widget.panel)
     assert RESEARCH_USE in [
         label.text() for label in widget.findChildren(type(widget.panel.status))
     ]
@@ -202,12 +204,13 @@ def test_wide_views_and_empty_slides_are_told(opened, qtbot) -> None:
     assert not widget._stainer.running
 
 
-def test_bad_model_file_is_told(opened, tmp_path: Path) -> None:
+def test_bad_model_file_is_told(opened, qtbot, tmp_path: Path) -> None:
     _, widget = opened()
     path = tmp_path / "broken.safetensors"
     path.write_bytes(b"no model")
     before = len(notification_manager.records)
-    widget.load_model_file(str(path))
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.load_model_file(str(path))
     assert any("broken.safetensors" in m for m in messages()[before:])
     assert widget.cells is not None
 
@@ -276,11 +279,13 @@ def test_a_model_without_a_read_out_shows_nothing_and_says_why(opened, qtbot, tm
         widget.load_model_file("past-mini")
     assert widget.shown is not None
     assert widget.view.points.visible
+    assert widget.view.outlines.visible
     box = widget.panel.models.box
     assert "bare" in [box.itemText(i) for i in range(box.count())]
 
     told = len(messages())
-    widget.load_model_file(str(tmp_path / "none.safetensors"))
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.load_model_file(str(tmp_path / "none.safetensors"))
     assert "There is no model" in messages()[told]
     assert box.currentText() == "past-mini"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from napari_past.stain import h_score, score_table
+from napari_past.stain import ScoreRules, count_cells, h_score, score_counted, score_table
 from napari_past.types import Cutoffs, Region
 
 CUTOFFS = Cutoffs(1.0, 2.0, 3.0, "given")
@@ -89,50 +89,103 @@ def test_ignored_wins_wherever_it_stands():
         assert table.excluded == 1, "the cell at 40 µm lies in no scored region"
 
 
+def test_a_region_in_another_counts_in_both_and_each_row_tells_its_own():
+    outer, inner = box(5, 45, "Tumour", "outer"), box(15, 35, "Include", "inner")
+    table = score_table(
+        [0.5, np.nan, 2.5, 3.5], LINE, CUTOFFS, [outer, inner, box(38, 60, "Ignore*")]
+    )
+    told = [(r.region, r.n, r.excluded, r.without_class, r.denominator) for r in table.rows]
+    assert told == [
+        ("outer", 2, 1, 1, "nuclei in Tumour regions"),
+        ("inner", 1, 0, 1, "all nuclei, not tumour-only"),
+    ]
+    assert [r.area_mm2 for r in table.rows] == pytest.approx([330e-6, 200e-6])
+    assert (table.excluded, table.without_class) == (1, 1), "a cell of two rows is told once"
+
+
+def test_a_region_in_the_hole_of_another_is_not_its_part():
+    ring = shapely.box(0, 0, 100, 10).difference(shapely.box(15, 1, 35, 9))
+    regions = [Region("ring", "Tumour", ring), box(15, 35, "Tumour", "island")]
+    assert [(r.region, r.n) for r in score_table(FOUR, LINE, CUTOFFS, regions).rows] == [
+        ("ring", 2),
+        ("island", 2),
+    ]
+
+
+def test_ignored_regions_that_overlap_count_once():
+    folds = [box(25, 45, "Ignore*", "a"), box(28, 60, "Ignore* (pen)", "b"), box(38, 42, "Ignore*")]
+    (row,) = score_table(FOUR, LINE, CUTOFFS, [box(0, 100, "Tumour"), *folds]).rows
+    assert (row.n, row.excluded) == (2, 2)
+    assert row.area_mm2 == pytest.approx((100 - 35) * 10 / 1e6)
+
+
+def test_a_region_that_is_ignored_whole_has_no_cells_and_no_area():
+    (row,) = score_table(FOUR, LINE, CUTOFFS, [box(5, 45), box(0, 50, "Ignore*")]).rows
+    assert (row.n, row.excluded, row.area_mm2) == (0, 4, 0.0)
+    assert math.isnan(row.density_mm2)
+
+
+def test_two_regions_of_one_name_are_two_rows():
+    table = score_table(FOUR, LINE, CUTOFFS, [box(5, 15, name="a"), box(25, 45, name="a")])
+    assert [(r.region, r.n) for r in table.rows] == [("a", 1), ("a", 2)]
+
+
+def test_of_a_line_across_itself_the_loops_count():
+    bow = shapely.Polygon([(0, 0), (30, 30), (30, 0), (0, 10)])  # crosses itself at (7.5, 7.5)
+    centers = [[1, 5], [7, 1], [29, 5], [7, 12]]  # in the loops and between them
+    (row,) = score_table(FOUR, centers, CUTOFFS, [Region("bow", "Include", bow)]).rows
+    assert (row.n0, row.n1, row.n2, row.n3) == (1, 0, 1, 0)
+    assert row.area_mm2 == pytest.approx((10 * 7.5 / 2 + 30 * 22.5 / 2) / 1e6)
+
+
+def test_the_whole_slide_may_have_a_row_too():
+    counted = count_cells(
+        LINE, [box(5, 25, "Tumour", "a"), box(38, 45, "Ignore*")], also_slide=True
+    )
+    table = score_counted(counted, FOUR, CUTOFFS)
+    assert [(r.region, r.n, r.excluded) for r in table.rows] == [("a", 2, 0), ("slide", 3, 1)]
+    assert table.excluded == 1
+
+
+def test_densities_by_hand():
+    square = Region("mm", "Tumour", shapely.box(0, 0, 1000, 2000))
+    (row,) = score_table(FOUR, LINE, CUTOFFS, [square]).rows
+    assert (row.area_mm2, row.density_mm2, row.positive_mm2) == (2.0, 2.0, 1.5)
+
+
+@pytest.mark.parametrize(("n3", "text"), [(1, "1"), (3, "2"), (0, "0")])
+def test_the_h_score_is_shown_as_a_whole_number(n3, text):
+    values = [0.0] * (600 - n3) + [3.0] * n3  # 0.5 a cell
+    (row,) = score_table(values, np.zeros((600, 2)), CUTOFFS).rows
+    assert row.h_score == pytest.approx(n3 / 2)
+    assert row.h_score_text == text
+
+
+def test_quick_leaves_out_intervals_and_hot_spots_alone():
+    rng = np.random.default_rng(0)
+    centers, values = rng.uniform(0, 2000, (4000, 2)), rng.uniform(0, 4, 4000)
+    counted = count_cells(centers)
+    rules = ScoreRules(scores=("percent", "hot-spot"))
+    whole = score_counted(counted, values, CUTOFFS, rules).rows[0]
+    quick = score_counted(counted, values, CUTOFFS, rules, quick=True).rows[0]
+    assert (quick.n, quick.n3, quick.h_score) == (whole.n, whole.n3, whole.h_score)
+    assert whole.lo < whole.h_score < whole.hi
+    assert whole.pct_lo < whole.pct_positive < whole.pct_hi
+    assert whole.hot_spot.pct_positive > whole.pct_positive
+    assert math.isnan(quick.lo)
+    assert quick.hot_spot is None
+    assert quick.explanation == "", "nothing is missing that was asked for"
+
+
+def test_values_of_other_cells_are_refused():
+    with pytest.raises(ValueError, match="value of each of 4 cells"):
+        score_counted(count_cells(LINE), [1.0, 2.0], CUTOFFS)
+
+
 def test_only_ignored_regions_leave_the_rest_of_the_slide():
     table = score_table(FOUR, LINE, CUTOFFS, [box(35, 45, "Ignore*")])
     assert [(r.region, r.n, r.h_score) for r in table.rows] == [("slide", 3, 100.0)]
     assert table.excluded == 1
-
-
-def test_no_interval_under_ten_blocks():
-    centers = np.array([[250.0 * i + 1, 1] for i in range(9)])
-    (row,) = score_table(np.arange(9.0), centers, CUTOFFS).rows
-    assert math.isnan(row.lo)
-    assert math.isnan(row.hi)
-    assert "fewer than 10 squares of 250 µm" in row.explanation
-    ten = np.vstack([centers, [5000, 1]])
-    (row,) = score_table(np.arange(10.0), ten, CUTOFFS).rows
-    assert row.lo < row.h_score < row.hi
-    assert row.explanation == ""
-
-
-def test_interval_matches_a_loop_over_drawn_blocks():
-    rng = np.random.default_rng(3)
-    centers = rng.uniform(0, 3000, (4000, 2))
-    values = 2 + np.sin(centers[:, 0] / 400) + rng.normal(0, 0.7, 4000)
-    (row,) = score_table(values, centers, CUTOFFS).rows
-    points = np.digitize(values, CUTOFFS.values)
-    block = [tuple(b) for b in np.floor(centers / 250).astype(int)]
-    by_block = {b: [] for b in block}
-    for b, p in zip(block, points, strict=True):
-        by_block[b].append(p)
-    lists = list(by_block.values())
-    draws = [
-        100 * np.concatenate([lists[i] for i in rng.integers(0, len(lists), len(lists))]).mean()
-        for _ in range(1000)
-    ]
-    assert (row.lo, row.hi) == pytest.approx(np.percentile(draws, [2.5, 97.5]), abs=2.0)
-    assert row.hi - row.lo > 2 * 1.96 * 100 * points.std() / np.sqrt(4000), "wider than by cell"
-
-
-def test_the_same_cells_give_the_same_interval_in_any_order():
-    rng = np.random.default_rng(1)
-    centers, values = rng.uniform(0, 2000, (500, 2)), rng.uniform(0, 4, 500)
-    order = rng.permutation(500)
-    assert score_table(values, centers, CUTOFFS).rows[0].lo == pytest.approx(
-        score_table(values[order], centers[order], CUTOFFS).rows[0].lo, abs=1e-9
-    )
 
 
 @pytest.mark.parametrize(

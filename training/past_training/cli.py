@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 from napari_past.errors import PastError
+from past_training.interrupts import CANCELLED, EXIT_CODE, ended_at_once, noticed
 
 EXTRA = "napari-past[training]"
 _NEEDED = ("lightning", "markdown", "matplotlib", "peft", "pyarrow", "sklearn")
@@ -22,6 +23,8 @@ _COMMANDS = {
                  "past_training.release.pretrain_command"),
     "finetune": ("fit a model to your own tissue and measure it before and after",
                  "past_training.release.finetune_command"),
+    "tower": ("make a model of a published image tower, to fit a read-out on",
+              "past_training.release.tower_command"),
     "evaluate": ("measure a model beside its baselines on held-out sections",
                  "past_training.evaluation.command"),
     "export": ("make a model file of the weights of a pretraining run",
@@ -54,27 +57,37 @@ def parser(command: str = "") -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 for a mistake, 130 when interrupted)."""
+    with noticed() as interrupts:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except BaseException as exc:
+            # Whatever it became on its way: an import that fails, or a panic of an extension.
+            if interrupts.pressed or isinstance(exc, KeyboardInterrupt):
+                print(CANCELLED, file=sys.stderr)
+                return EXIT_CODE
+            if not isinstance(exc, PastError):
+                raise
+            print(f"past-train: {exc}", file=sys.stderr)
+            return 2
+
+
+def _run(given: list[str]) -> int:
     # Before the options are read: who lacks the extra is told so whatever was typed.
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         print(f"past-train needs the training extra: pip install '{EXTRA}'.", file=sys.stderr)
         return 2
-    given = list(sys.argv[1:] if arguments is None else arguments)
     command = given[0] if given else ""
     if command == "pretrain" and any(word.startswith("--exp-name") for word in given):
         from past_training.engine import launch
 
         return launch.main(given[1:])
-    options = parser(command).parse_args(given)
+    with ended_at_once():
+        options = parser(command).parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        code: int = _module(command).execute(options)
-        return code
-    except PastError as exc:
-        print(f"past-train: {exc}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("past-train: cancelled; nothing was written.", file=sys.stderr)
-        return 130
+    # It tells of its caches when it is interrupted while it is imported.
+    logging.getLogger("torch").setLevel(logging.WARNING)
+    code: int = _module(command).execute(options)
+    return code
 
 
 if __name__ == "__main__":

@@ -16,15 +16,20 @@ from napari_past.cells.find import (
     tiles_to_search,
 )
 from napari_past.cells.given import GivenCells
+from napari_past.cells.ihc import IhcCounterstainDetector, IhcDetector
 from napari_past.cells.stain_log import StainLogDetector
 from napari_past.cells.stains import estimate_stains, hematoxylin_od
 
 register_detector("stain-log", StainLogDetector)
+register_detector("ihc-nuclear", IhcDetector)
+register_detector("ihc-membrane", IhcCounterstainDetector)
 
 __all__ = [
     "DEFAULT_DETECTOR",
     "Detector",
     "GivenCells",
+    "IhcCounterstainDetector",
+    "IhcDetector",
     "StainLogDetector",
     "area_within",
     "cells_in",

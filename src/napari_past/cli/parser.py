@@ -49,6 +49,9 @@ def command_parser() -> argparse.ArgumentParser:
 
     _add_run(commands)
     _add_score(commands)
+    _add_calibrate(commands)
+    _add_validate(commands)
+    _add_report(commands)
 
     _add_cache(commands)
 
@@ -159,6 +162,100 @@ def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     score.add_argument("--out", type=Path, metavar="FILE.csv", help="the table as CSV")
 
 
+def _add_report(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    report = _command(commands, "report", "one page for each slide, as HTML or PDF")
+    report.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="SLIDE|CELLS",
+        help="slides, tables of cells (.h5ad, .csv), or folders of them; finished tiles are used",
+    )
+    report.add_argument("--out", type=Path, required=True, metavar="FILE.html|.pdf")
+    report.add_argument(
+        "--marker",
+        type=marker_names,
+        metavar="M,…",
+        help="genes or markers; without it, the first of the panel that is learnable",
+    )
+    report.add_argument(
+        "--rois", type=Path, metavar="FILE.geojson", help="QuPath annotations of the one slide"
+    )
+    report.add_argument(
+        "--cutoffs",
+        type=cutoffs,
+        metavar="A,B,C",
+        help="of the one marker; without it, those of the file or the model card",
+    )
+    report.add_argument(
+        "--case", default="", metavar="CODE", help="shown large beside the slide's fingerprint"
+    )
+    report.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
+    _slide_options(report)
+    report.add_argument("--force", action="store_true", help="overwrite what is there")
+
+
+def _add_calibrate(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    calibrate = _command(
+        commands, "calibrate", "fit a monotone map from predicted values to a real stain"
+    )
+    _matched_options(calibrate)
+    calibrate.add_argument("--marker", required=True, metavar="M", help="a gene or marker")
+    calibrate.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
+    calibrate.add_argument("--clone", default="", metavar="NAME", help="of the antibody")
+    calibrate.add_argument("--scanner", default="", metavar="NAME", help="of the stained slides")
+    calibrate.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+    calibrate.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="also write the model anew, with the calibration in its card",
+    )
+    calibrate.add_argument(
+        "--regions-out", type=Path, metavar="FILE.csv", help="also write the matched rows"
+    )
+
+
+def _add_validate(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    validate = _command(
+        commands, "validate", "hold a calibration against regions that it was not made from"
+    )
+    _matched_options(validate)
+    validate.add_argument("--calibration", type=Path, required=True, metavar="FILE.json")
+    validate.add_argument(
+        "--model", metavar="NAME|PATH", help="that made the values, to check that it is the same"
+    )
+    validate.add_argument(
+        "--seen-patients",
+        action="store_true",
+        help="go on, and tell it, where patients were calibrated on",
+    )
+    validate.add_argument("--out", type=Path, required=True, metavar="FILE.html|.md")
+
+
+def _matched_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "table",
+        type=Path,
+        metavar="TABLE.csv",
+        help="matched regions: patient, region, predicted, measured; or files of slides: patient, "
+        "predicted_cells, predicted_rois, measured_cells, measured_rois or landmarks",
+    )
+    parser.add_argument(
+        "--measured",
+        choices=("od", "h-score", "percent"),
+        help="what was measured: mean DAB optical density, H-score, or %% positive",
+    )
+    parser.add_argument(
+        "--same-section",
+        action="store_true",
+        help="the stained section is the H&E section itself: cells are matched, not regions",
+    )
+    parser.add_argument(
+        "--od-column", metavar="NAME", help="that holds DAB optical density in measured cells"
+    )
+
+
 def _command(
     commands: argparse._SubParsersAction[OneLineParser], name: str, summary: str
 ) -> OneLineParser:
@@ -214,6 +311,14 @@ def gene_names(text: str) -> list[str] | str:
     if not names:
         raise argparse.ArgumentTypeError("no gene is named; give some, as ERBB2,KRT19, or all")
     return "all" if names == ["all"] else names
+
+
+def marker_names(text: str) -> list[str]:
+    """The list that "M,…" means, each name once."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("no marker is named; give some, as HER2,Ki67")
+    return list(dict.fromkeys(names))
 
 
 def series(text: str) -> int | str:

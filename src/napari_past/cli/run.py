@@ -246,9 +246,11 @@ def unlike_lines(slide: str, flags: npt.NDArray[np.bool_]) -> list[str]:
     lines = [slide] if slide else []
     flagged = int(np.count_nonzero(flags))
     if flagged:
+        percent = 100 * flagged / len(flags)
+        nearly = flagged < len(flags) and percent >= 99.5
         lines.append(
-            f"{flagged} of {len(flags)} cells ({100 * flagged / len(flags):.0f} %) look unlike the "
-            "training tissue; their values are the least certain."
+            f"{flagged} of {len(flags)} cells ({'over 99' if nearly else f'{percent:.0f}'} %) look "
+            "unlike the training tissue; their values are the least certain."
         )
     return lines
 

@@ -1,9 +1,10 @@
-"""``napari-past score``: classes and pseudo-H-scores of one marker, from anybody's table."""
+"""``napari-past score``: classes and scores of one marker, from anybody's table."""
 
 from __future__ import annotations
 
 import math
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,16 @@ from napari_past.io import (
     write_score_csv,
 )
 from napari_past.slide.units import checked_mpp
-from napari_past.stain import ScoreTable, score_table
+from napari_past.stain import ScoreRow, ScoreTable, rules_of, score_table
+from napari_past.stain.hot_spot import HOT_SPOT_MM2
 from napari_past.types import RESEARCH_USE, Cutoffs
 
-HEADER = ("region", "role", "n", "n0", "n1", "n2", "n3", "% positive", "score", "interval")
+DISPLAY_CLASSES = (
+    "0 to 3+ are display classes of predicted means, which are shrunken: they empty 0 and 3+"
+)
+NO_AREA = "density: the area of the slide is not known; score regions with --rois"
+INSUFFICIENT = "insufficient"
+MISSING = "–"
 
 
 def execute(options: Namespace) -> int:
@@ -44,6 +51,7 @@ def execute(options: Namespace) -> int:
         marker.centers_um,
         limits,
         regions,
+        rules=rules_of(marker.resolved),
         unscored=None if every else marker.unscored,
         unscored_area_mm2=None if every else marker.unscored_area_mm2,
     )
@@ -102,39 +110,87 @@ def known_cutoffs(given: Cutoffs | None, marker: MarkerTable, origin: Origin, na
 
 def score_lines(table: ScoreTable) -> list[str]:
     """The table, aligned, and what has to be told with it."""
-    cells = [
-        (
-            row.region,
-            row.role,
-            *(str(count) for count in (row.n, row.n0, row.n1, row.n2, row.n3)),
-            _number(row.pct_positive),
-            _number(row.h_score),
-            "–" if math.isnan(row.lo) else f"{row.lo:.1f}–{row.hi:.1f}",
-        )
-        for row in table.rows
-    ]
-    widths = [max(len(line[i]) for line in (HEADER, *cells)) for i in range(len(HEADER))]
+    rules = table.rules
+    columns = [column for column in _columns(table) if column is not None]
+    widths = [max(map(len, column)) for column in columns]
     lines = []
-    for line in (HEADER, *cells):
+    for line in zip(*columns, strict=True):
         names = [text.ljust(width) for text, width in zip(line[:2], widths[:2], strict=True)]
         numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
         lines.append("  ".join([*names, *numbers]))
     limits = ", ".join(f"{value:g}" for value in table.cutoffs.values)
+    scale = ", 0–300" if rules.h_score else ", at any intensity"
     lines += [
-        f"score: {table.score_name}, 0–300; interval: 95 % {table.interval_name}",
+        f"score: {table.score_name}{scale}; interval: 95 % {table.interval_name}",
         f"denominator: {table.denominator}; excluded by Ignore* regions: {table.excluded} cells"
         + (f"; without a value: {table.without_class}" if table.without_class else ""),
         f"cut-offs: {limits} (1+, 2+, 3+; {table.cutoffs.source})",
+        rules.sentence,
+        table.unscored_sentence,
+        *(f"{row.region}: {row.insufficient}" for row in table.rows if row.insufficient),
+        NO_AREA if rules.marker and rules.density and not _areas(table) else "",
+        *(_hot_spot_line(row) for row in table.rows if rules.hot_spot and row.n),
+        *(row.explanation for row in table.rows),
     ]
-    if table.unscored_sentence:
-        lines.append(table.unscored_sentence)
-    return lines + [row.explanation for row in table.rows if row.explanation]
+    return [line for line in lines if line]
+
+
+def _columns(table: ScoreTable) -> list[list[str] | None]:
+    """Header and texts of each column; None where it would tell nothing."""
+    rows, rules = table.rows, table.rules
+    areas = _areas(table)
+
+    def column(name: str, text: Callable[[ScoreRow], str], shown: bool = True) -> list[str] | None:
+        return [name, *map(text, rows)] if shown else None
+
+    def score(name: str, text: Callable[[ScoreRow], str], shown: bool = True) -> list[str] | None:
+        return column(name, lambda row: INSUFFICIENT if row.insufficient else text(row), shown)
+
+    return [
+        column("region", lambda row: row.region),
+        column("role", lambda row: row.role),
+        column("mm²", lambda row: _number(row.area_mm2, 3), areas),
+        column("excluded", lambda row: str(row.excluded), any(row.excluded for row in rows)),
+        column("n", lambda row: str(row.n)),
+        column("n/mm²", lambda row: _number(row.density_mm2, 0), areas),
+        column("n0", lambda row: str(row.n0)),
+        column("n1", lambda row: str(row.n1)),
+        column("n2", lambda row: str(row.n2)),
+        column("n3", lambda row: str(row.n3)),
+        column("positive/mm²", lambda row: _number(row.positive_mm2, 0), areas and rules.density),
+        score("% positive", lambda row: _number(row.pct_positive, 1)),
+        score(rules.allred_name, _allred, rules.allred),
+        score(rules.h_score_name, lambda row: row.h_score_text, rules.h_score),
+        score("interval", lambda row: _interval(row, rules.h_score)),
+    ]
+
+
+def _areas(table: ScoreTable) -> bool:
+    return any(row.area_mm2 > 0 for row in table.rows)
+
+
+def _allred(row: ScoreRow) -> str:
+    parts = row.allred
+    return MISSING if parts is None else f"{parts.total} ({parts.proportion} + {parts.intensity})"
+
+
+def _interval(row: ScoreRow, h_score: bool) -> str:
+    low, high = (row.lo, row.hi) if h_score else (row.pct_lo, row.pct_hi)
+    decimals = 0 if h_score else 1
+    return MISSING if math.isnan(low) else f"{low:.{decimals}f}–{high:.{decimals}f}"
+
+
+def _hot_spot_line(row: ScoreRow) -> str:
+    if row.hot_spot is not None:
+        return f"hot spot of {row.region}: {row.hot_spot.sentence}"
+    least = row.rules.least_in_hot_spot
+    return f"hot spot of {row.region}: no circle of {HOT_SPOT_MM2:g} mm² holds {least} cells"
 
 
 def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     if not origin.predicted:
         return ["values as given in the file"]
-    lines = [f"predicted by {origin.model} {origin.version}, in {origin.unit}"]
+    lines = [f"predicted by {origin.model} {origin.version}, in {origin.unit}", DISPLAY_CLASSES]
     if origin.analysed:
         lines.append(f"analysed: {origin.analysed}")
     evidence = origin.reliability(marker.resolved.symbols)
@@ -147,5 +203,5 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     return [*lines, RESEARCH_USE]
 
 
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
+def _number(value: float, decimals: int) -> str:
+    return MISSING if math.isnan(value) else f"{value:.{decimals}f}"

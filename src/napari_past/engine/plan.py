@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -17,12 +18,14 @@ from napari_past.cells import (
     tiles_to_search,
 )
 from napari_past.errors import PastError, RegionError
-from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.model import DEFAULT_MODEL, EncoderCard, Model, load_model
 from napari_past.slide import Slide
 from napari_past.types import Rect, Region, SlideRef, TileSpec
 
 DEVICES = ("auto", "cpu", "cuda")
 TILE_PX = 512
+CROP_TILE_UM = 64.0
+"""About the side of a tile whose cells are encoded crop by crop."""
 STORE_SCHEMA = 1
 
 
@@ -34,6 +37,8 @@ class ModelRef:
     sha256: str
     device: str = "auto"
     name: str = ""
+    crops: bool = False
+    """Whether it encodes crop by crop, so that a tile can be left half done."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,8 @@ def make_plan(
     loaded = model if isinstance(model, Model) else load_model(model, device)
     chosen = get_detector(detector) if isinstance(detector, str) else detector
     area_within(slide, region)  # a mistake is told before the slide is read
-    size_um = TILE_PX * loaded.card.encoder.mpp
+    side_px = tile_px(loaded.card.encoder)
+    size_um = side_px * loaded.card.encoder.mpp
     fitted = chosen.fitted(slide)
     key = StoreKey(
         slide.fingerprint,
@@ -123,6 +129,7 @@ def make_plan(
         loaded.sha256,
         loaded.card.encoder.mpp,
         fitted.identity(),
+        side_px,
     )
     tiles = tiles_to_search(slide, slide.bounds, size_um, fitted)
     whole = Plan(
@@ -130,7 +137,11 @@ def make_plan(
         slide_name=slide.name,
         slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
         model=ModelRef(
-            loaded.path, loaded.sha256, loaded.device if device == "auto" else device, loaded.name
+            loaded.path,
+            loaded.sha256,
+            loaded.device if device == "auto" else device,
+            loaded.name,
+            loaded.card.encoder.mode == "crop",
         ),
         detector=fitted,
         key=key,
@@ -139,6 +150,18 @@ def make_plan(
         area=slide.bounds,
     )
     return part_of(whole, slide, region, regions)
+
+
+def tile_px(encoder: EncoderCard) -> int:
+    """Side of a tile on the encoder's grid, a power of two.
+
+    A dense tower sees the halo of every tile again, so its tiles are large. Crops are encoded one
+    by one: small tiles cost the detector's halo alone, and where a cell takes a second they show
+    some within the minute.
+    """
+    if encoder.mode == "dense":
+        return TILE_PX
+    return min(TILE_PX, int(2 ** round(math.log2(CROP_TILE_UM / encoder.mpp))))
 
 
 def part_of(

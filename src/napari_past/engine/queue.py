@@ -47,7 +47,8 @@ class TileQueue:
         self._on_error = on_error
         self._lock = threading.Lock()
         self._waiting: deque[TileSpec] = deque()
-        self._in_flight: set[TileSpec] = set()
+        self._wanted: frozenset[TileSpec] = frozenset()
+        self._in_flight: dict[TileSpec, Future[TileResult] | None] = {}
         self._told: set[TileSpec] = set()
         self._closed = False
         self._events: queue.SimpleQueue[tuple[TileSpec, Future[TileResult]] | None]
@@ -57,13 +58,15 @@ class TileQueue:
     def want(self, tiles: Sequence[TileSpec]) -> None:
         """Replace the wish list; returns at once.
 
-        Tiles in flight finish. Those that were told before, unreadable ones among them, are passed
-        over.
+        Tiles in flight finish, but where a model encodes crop by crop: its tiles may take a minute,
+        and those that are no longer wanted are left. Tiles that were told before, unreadable ones
+        among them, are passed over.
         """
         with self._lock:
             if self._closed:
                 return
-            passed = self._told | self._in_flight
+            passed = self._told | self._in_flight.keys()
+            self._wanted = frozenset(tiles)
             self._waiting = deque(tile for tile in dict.fromkeys(tiles) if tile not in passed)
             if self._thread is None and self._waiting:
                 self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -79,16 +82,19 @@ class TileQueue:
     def close(self) -> None:
         """Want nothing and tell nothing more; returns at once.
 
-        Tiles in flight are still stored when they are done, unless the workers end before.
+        Tiles in flight, as far as they are not left as by `want`, are still stored when they are
+        done, unless the workers end before.
         """
         with self._lock:
             self._closed = True
+            self._wanted = frozenset()
             self._waiting.clear()
         self._events.put(None)
 
     def _serve(self) -> None:
         self._store.describe(self._plan)
         while True:
+            self._leave_unwanted()
             self._fill()
             with self._lock:
                 if self._closed and not self._in_flight:
@@ -104,7 +110,7 @@ class TileQueue:
                 if not self._waiting or len(self._in_flight) >= self._workers.width:
                     return
                 tile = self._waiting.popleft()
-                self._in_flight.add(tile)
+                self._in_flight[tile] = None
             try:
                 stored = self._store.read(tile) if self._store.has(tile) else None
                 if stored is not None:
@@ -114,7 +120,17 @@ class TileQueue:
             except PastError as exc:
                 self._give_up(tile, exc)
                 continue
+            with self._lock:
+                self._in_flight[tile] = future
             future.add_done_callback(partial(self._done, tile))
+
+    def _leave_unwanted(self) -> None:
+        if not self._plan.model.crops:
+            return
+        with self._lock:
+            for tile, future in list(self._in_flight.items()):
+                if tile not in self._wanted and future is not None and future.cancel():
+                    del self._in_flight[tile]  # at once: it may be wanted again
 
     def _done(self, tile: TileSpec, future: Future[TileResult]) -> None:
         self._events.put((tile, future))
@@ -125,7 +141,8 @@ class TileQueue:
             self._store.write(result)
         except CancelledError:
             with self._lock:
-                self._in_flight.discard(tile)
+                if self._in_flight.get(tile) is future:
+                    del self._in_flight[tile]
         except PastError as exc:
             self._give_up(tile, exc)
         else:
@@ -134,7 +151,7 @@ class TileQueue:
     def _tell(self, result: TileResult) -> None:
         with self._lock:
             self._told.add(result.tile)
-            self._in_flight.discard(result.tile)
+            self._in_flight.pop(result.tile, None)
             closed = self._closed
         if not closed:
             self._on_result(result)
@@ -142,7 +159,7 @@ class TileQueue:
     def _give_up(self, tile: TileSpec, error: PastError) -> None:
         with self._lock:
             self._waiting.clear()
-            self._in_flight.discard(tile)
+            self._in_flight.pop(tile, None)
             closed = self._closed
         if not closed:
             self._on_error(error)

@@ -48,7 +48,8 @@ def run_plan(
     on_tile
         Told after each tile, in the caller's thread.
     cancelled
-        Asked between tiles; finished tiles stay in the store.
+        Asked between tiles, and within those whose cells are encoded crop by crop; finished tiles
+        stay in the store.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def _computed_here(
         result = store.read(tile) if store.has(tile) else None
         if result is None:
             detector = plan.detector.narrowed(tile.rect)
-            result = run_tile(plan.slide, tile, plan.model, detector, plan.threads)
+            result = run_tile(plan.slide, tile, plan.model, detector, plan.threads, cancelled)
             store.write(result)
         yield result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_past.cells import Detector, GivenCells, cells_in, hematoxylin_od, read_block
 from napari_past.engine.plan import ModelRef
-from napari_past.errors import BadModel, DamagedSlide, WorkerFailed
+from napari_past.errors import BadModel, Cancelled, DamagedSlide, WorkerFailed
 from napari_past.model import Model, load_model
 from napari_past.slide import Slide, open_slide
 from napari_past.types import (
@@ -36,6 +36,8 @@ def run_tile(
     model_ref: ModelRef,
     detector: Detector,
     threads: int = 1,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_cells: Callable[[int], None] = lambda done: None,
 ) -> TileResult:
     """Find and encode the cells whose centre lies in a tile. May run in several threads at once.
 
@@ -46,20 +48,33 @@ def run_tile(
     ----------
     threads
         CPU threads of torch, as `Plan.threads` has it: their number changes the last bits.
+    cancelled, on_cells
+        Asked, and told how many cells were encoded, between batches of crops: a large tower on a
+        CPU takes minutes for a tile.
 
     Raises
     ------
     BadModel
         The model file changed since the run was planned.
+    Cancelled
     WorkerFailed
         There was not enough memory.
     """
+
+    def between(done: int) -> None:
+        on_cells(done)
+        if cancelled():
+            raise Cancelled(
+                "Cancelled in the middle of a tile; finished tiles are kept, and the next run goes "
+                "on from there."
+            )
+
     with _opening:
         slide = _slide(slide_ref, _stamp(slide_ref))
         model = _model(model_ref)
     try:
         with _torch_threads(threads):
-            return _analysed(slide, tile, model, detector)
+            return _analysed(slide, tile, model, detector, between)
     except DamagedSlide:
         nothing = np.zeros((0, model.embed_dim), np.float16)
         return TileResult(tile, FoundCells.empty(), nothing, np.zeros(0, np.float32), True)
@@ -110,14 +125,16 @@ class _TorchThreads:
 _torch_threads = _TorchThreads()
 
 
-def _analysed(slide: Slide, tile: TileSpec, model: Model, detector: Detector) -> TileResult:
+def _analysed(
+    slide: Slide, tile: TileSpec, model: Model, detector: Detector, between: Callable[[int], None]
+) -> TileResult:
     encoder = model.card.encoder
     rgb, grid = read_block(slide, tile.rect, encoder.mpp, encoder.halo_px)
     same_grid = math.isclose(detector.mpp, encoder.mpp)
     enough = encoder.halo_px * encoder.mpp >= detector.halo_um
     shared = (same_grid and enough) or isinstance(detector, GivenCells)
     cells = cells_in(slide, tile.rect, detector, (rgb, grid) if shared else None)
-    embeddings = model.encode_tile(rgb, grid, cells.centers_um)
+    embeddings = model.encode_tile(rgb, grid, cells.centers_um, between)
     stains = getattr(detector, "stains", None)
     return TileResult(tile, cells, embeddings, _nuclear_od(rgb, grid, cells, stains))
 

@@ -11,7 +11,7 @@ from napari_past.engine.cells import Cells
 from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
 from napari_past.model import Model
-from napari_past.stain import ScoreTable, score_table
+from napari_past.stain import ScoreTable, rules_of, score_table
 from napari_past.types import Cutoffs, Region
 
 
@@ -21,9 +21,11 @@ def h_score(
     regions: Sequence[Region] | None = None,
     cutoffs: Cutoffs | tuple[float, float, float] | None = None,
 ) -> ScoreTable:
-    """Pseudo-H-scores of a gene or marker by region.
+    """Scores of a gene or marker by region: counts, percentages, and the pseudo-H-score.
 
-    Cells that lie in `Cells.quality` are outside of every score and counted beside them.
+    Of a marker (Ki67) `ScoreTable.rules` tells which scores it customarily has, and how many cells
+    they need; of a gene (MKI67) all are told. Cells that lie in `Cells.quality` are outside of
+    every score and counted beside them.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ def h_score(
         cells.centers_um,
         limits,
         tuple(regions or ()),
+        rules=rules_of(resolved),
         unscored=unscored_kinds(cells),
         unscored_area_mm2=None if quality is None else quality.area_mm2(),
     )

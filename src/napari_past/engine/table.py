@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid5
 
@@ -11,45 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.engine.cells import ID_NAMESPACE
+from napari_past.engine.growing import GrowingArray
+from napari_past.engine.looked_up import Answer, LookedUp, OnShare, Piece, TypedCells, votes_of
 from napari_past.engine.workers import cores
 from napari_past.model import Model
-from napari_past.model.prototypes import NearestTypes
-from napari_past.model.retrieval import Neighbours
+from napari_past.model.retrieval import TypeVotes
 from napari_past.types import FloatArray, Outlines, Rect, TileResult, TileSpec
 
-_GROWTH = 1.5
 BLOCK_CELLS = 32_768
 """Embeddings are kept in blocks of so many: growing one array would need its memory twice."""
-
-
-class GrowingArray:
-    """Rows appended in amortised constant time; `values` is a view of those there are."""
-
-    def __init__(self, dtype: npt.DTypeLike, columns: int | None = None) -> None:
-        self._shape = () if columns is None else (columns,)
-        self._room = np.empty((0, *self._shape), dtype)
-        self._n = 0
-
-    def append(self, rows: np.ndarray) -> None:
-        wanted = self._n + len(rows)
-        if wanted > len(self._room):
-            room = np.empty((max(wanted, math.ceil(_GROWTH * self._n)), *self._shape),
-                            self._room.dtype)  # fmt: skip
-            room[: self._n] = self.values
-            self._room = room
-        self._room[self._n : wanted] = rows
-        self._n = wanted
-
-    @property
-    def values(self) -> np.ndarray:
-        """(n, ...), valid until the next `append`."""
-        return self._room[: self._n]
 
 
 class CellTable:
     """Cells of one slide with one model, in the order in which their tiles came.
 
-    Not thread-safe: the viewer appends and reads in its GUI thread.
+    Not thread-safe: the viewer appends and reads in its GUI thread. What a bank says of the cells
+    is worked out in pieces that any thread may run (`next_piece`, `take`).
 
     Parameters
     ----------
@@ -73,9 +50,7 @@ class CellTable:
         self._offsets.append(np.zeros(1, np.int64))
         self._blocks: list[npt.NDArray[np.float16]] = []
         self._sum = np.zeros(model.embed_dim)
-        self._known = 0
-        self._near: GrowingArray | None = None
-        self._similarity = GrowingArray(np.float32)
+        self._looked_up = LookedUp(model)
 
     def __len__(self) -> int:
         return len(self._areas.values)
@@ -150,33 +125,52 @@ class CellTable:
         """(d,), the tower's output for one cell."""
         return self._blocks[cell // BLOCK_CELLS][cell % BLOCK_CELLS]
 
-    def expression(self, genes: Sequence[str], start: int = 0) -> FloatArray:
-        """Predicted expression, float32 (n − start, g), of exact symbols, in the model's unit.
+    def ready(self, genes: Sequence[str]) -> int:
+        """How many cells, from the first on, have values of all these genes by now."""
+        of_bank = self._of_bank(genes)
+        return self._looked_up.ready(of_bank) if of_bank else len(self)
 
-        Cells are looked up in the model's bank once, by the first gene that it alone has.
+    def expression(
+        self, genes: Sequence[str], start: int = 0, stop: int | None = None
+    ) -> FloatArray:
+        """Predicted expression, float32 (stop − start, g), of exact symbols, in the model's unit.
 
         Parameters
         ----------
         start
             First cell of interest; those before it may be known from an earlier call.
+        stop
+            First cell that is not wanted; None for all. Those that are not `ready` are looked up
+            in the model's bank here and now: a viewer asks for no more than are ready.
 
         Raises
         ------
         UnknownGene
         """
-        n = len(self)
-        looked_up = self.model.needs_neighbours(genes)
-        if looked_up:
-            self._look_up()
+        n = len(self) if stop is None else stop
+        of_bank = self._of_bank(genes)
+        if of_bank and n > self._looked_up.ready(of_bank):
+            while (piece := self.next_piece(of_bank, types=False)) is not None:
+                self.take(piece, piece.work(lambda share: None))
+        own = [gene for gene in genes if gene not in of_bank]
+        values = self._read_out(own, start, n)
+        if not of_bank:
+            return values
+        columns = {gene: self._looked_up.values(gene)[start:n] for gene in of_bank}
+        columns |= {gene: values[:, k] for k, gene in enumerate(own)}
+        return np.stack([columns[gene] for gene in genes], axis=1)
+
+    def _of_bank(self, genes: Sequence[str]) -> list[str]:
+        """Those of some genes that are looked up, each once."""
+        return [g for g in dict.fromkeys(genes) if self.model.needs_neighbours([g])]
+
+    def _read_out(self, genes: list[str], start: int, n: int) -> FloatArray:
+        """`expression` of genes that need no bank."""
 
         def part(first: int) -> FloatArray:
             block = self._blocks[first // BLOCK_CELLS]
             rows = slice(max(start - first, 0), min(n - first, BLOCK_CELLS))
-            known = None
-            if looked_up:
-                cells = slice(first + rows.start, first + rows.stop)
-                known = self._found(cells)
-            return self.model.expression(block[rows], genes, known)
+            return self.model.expression(block[rows], genes)
 
         firsts = range(start - start % BLOCK_CELLS, n, BLOCK_CELLS)
         nothing = np.zeros((0, len(genes)), np.float32)
@@ -186,42 +180,40 @@ class CellTable:
         with ThreadPoolExecutor(cores()) as pool:
             return np.concatenate([nothing, *pool.map(part, firsts)])
 
-    def cell_type(self, cell: int) -> NearestTypes | None:
-        """The nearest cell type of the model's bank, for one cell; None without such a bank."""
-        return self.model.cell_types(self.embedding(cell)[None])
+    # ---- the model's bank ----------------------------------------------------------------------
 
-    def nearest_cells(self, cell: int) -> tuple[str, float]:
-        """The type with the most weight among one cell's nearest reference cells, and that weight;
-        empty where they have none."""
-        bank = self.model.bank
-        assert bank is not None, "no bank"
-        if cell < self._known:
-            near = self._found(slice(cell, cell + 1))
-        else:
-            near = self.model.neighbours(self.embedding(cell)[None])
-        votes = bank.votes(near)
-        code = int(votes.code[0])
-        return (votes.names[code] if code >= 0 else "", float(votes.share[0]))
+    @property
+    def found(self) -> int:
+        """How many cells, from the first on, were looked up in the model's bank."""
+        return self._looked_up.found
 
-    def _found(self, cells: slice) -> Neighbours:
-        assert self._near is not None, "nothing was looked up"
-        return Neighbours(self._near.values[cells], self._similarity.values[cells])
+    @property
+    def types(self) -> TypedCells:
+        """The nearest type of the model's bank, of the cells, from the first on, that have it by
+        now."""
+        return self._looked_up.types
 
-    def _look_up(self) -> None:
-        """Find in the model's bank those cells that were not found there yet."""
-        n, known = len(self), self._known
-        if known == n:
-            return
-        for first in range(known - known % BLOCK_CELLS, n, BLOCK_CELLS):
-            new = slice(max(known - first, 0), min(n - first, BLOCK_CELLS))
-            found = self.model.neighbours(self._blocks[first // BLOCK_CELLS][new])
-            if self._near is None:
-                columns = found.index.shape[1]
-                self._near = GrowingArray(np.int32, columns)
-                self._similarity = GrowingArray(np.float32, columns)
-            self._near.append(found.index)
-            self._similarity.append(found.similarity)
-        self._known = n
+    def next_piece(self, genes: Sequence[str], types: bool = True) -> Piece | None:
+        """Work that is to be done for the values of some genes and for types; None without any."""
+        return self._looked_up.next_piece(self._of_bank(genes), types, len(self), self._vectors)
+
+    def take(self, piece: Piece, answer: Answer) -> bool:
+        """Keep what a piece of work gave; False where it does not follow what is known."""
+        return self._looked_up.take(piece, answer)
+
+    def votes(self, cell: int) -> Callable[[OnShare], TypeVotes]:
+        """Work, for any thread, that tells the types of one cell's nearest reference cells."""
+        vector, known = self.embedding(cell).copy(), self._looked_up.neighbours(cell)
+        return lambda on_share: votes_of(self.model, vector, known, on_share)
+
+    def _vectors(self, start: int, stop: int) -> npt.NDArray[np.float16]:
+        """(stop − start, d), a copy of the vectors of some cells."""
+        firsts = range(start - start % BLOCK_CELLS, stop, BLOCK_CELLS)
+        parts = [
+            self._blocks[first // BLOCK_CELLS][max(start - first, 0) : stop - first]
+            for first in firsts
+        ]
+        return np.concatenate(parts)
 
     def in_rect(self, rect: Rect) -> npt.NDArray[np.intp]:
         """Indices (m,), ascending, of the cells whose centre lies in a rectangle.

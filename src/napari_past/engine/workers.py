@@ -10,11 +10,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from napari_past.engine.local_cluster import CLOSE_S, LocalCluster, gpus
 from napari_past.engine.plan import ModelRef, Plan
 from napari_past.engine.quiet import hush, unhush
-from napari_past.engine.run_tile import run_tile, warm_up
+from napari_past.engine.run_tile import warm_up
+from napari_past.engine.stoppable import ENCODED, run_stoppable, stop
 from napari_past.errors import PastError, WorkerFailed
 from napari_past.types import TileResult, TileSpec
 
@@ -68,6 +70,8 @@ class Workers:
         self._closed = self._hushed = False
         self._failure: WorkerFailed | None = None
         self._unfinished: set[Future[TileResult]] = set()
+        self._encoded: dict[str, int] = {}
+        """Cells that are encoded of tiles in flight, by the tile's name."""
         self._local: LocalCluster | None = None
         self._client: Any = None
 
@@ -140,6 +144,7 @@ class Workers:
                 f"No dask scheduler answers at {address}; start one with `dask scheduler` and "
                 "`dask worker ADDRESS`, or leave the address out to use this machine."
             ) from exc
+        client.subscribe_topic(ENCODED, self._hear)
         if self._address is not None:
             try:
                 client.wait_for_workers(1, timeout=CONNECT_S)
@@ -196,6 +201,19 @@ class Workers:
             running = 1 if client is None else sum(client.nthreads().values())
         return running + max(1, running // 2)
 
+    @property
+    def cells_under_way(self) -> int:
+        """Cells that are encoded of tiles that are not finished, where a model encodes crop by
+        crop: a tile of a large tower takes minutes."""
+        with self._state:
+            return sum(self._encoded.values())
+
+    def _hear(self, event: tuple[float, tuple[str, int]]) -> None:
+        name, cells = event[1]
+        with self._state:
+            if name in self._encoded:
+                self._encoded[name] = cells
+
     def warm(self, model: ModelRef) -> None:
         """Have every process load a model, and torch, while something else goes on."""
 
@@ -217,7 +235,8 @@ class Workers:
 
         What the future gives instead of a result is a `PastError` of `run_tile`, or `WorkerFailed`:
         memory ran out, or the processes are lost whenever they try this tile. It is cancelled when
-        the workers are closed.
+        the workers are closed. Where it is cancelled, the tile is left: before it begins, or
+        between two batches of crops.
 
         Raises
         ------
@@ -228,8 +247,10 @@ class Workers:
         client = self._client
         if client is None:
             self._check()
+        name = uuid4().hex
         told = client.get_executor(pure=False).submit(
-            run_tile,
+            run_stoppable,
+            name,
             plan.slide,
             tile,
             plan.model,
@@ -239,9 +260,29 @@ class Workers:
         future: Future[TileResult] = Future()
         with self._state:
             self._unfinished.add(future)
-        future.add_done_callback(lambda _: told.cancel() if future.cancelled() else None)
+            self._encoded[name] = 0
+        future.add_done_callback(lambda _: self._forget(name))
+        future.add_done_callback(lambda _: self._leave(name, told) if future.cancelled() else None)
         told.add_done_callback(lambda _: self._finished(future, told))
         return future
+
+    def _forget(self, name: str) -> None:
+        with self._state:
+            self._encoded.pop(name, None)
+
+    def _leave(self, name: str, told: Future[TileResult]) -> None:
+        """Have no worker begin a tile, nor go on with it."""
+        told.cancel()
+        client = self._client
+        if client is None:  # the processes are being ended
+            return
+
+        def tell() -> None:
+            # Those that are being lost or closed need not be told.
+            with suppress(OSError, RuntimeError, TimeoutError):
+                client.run(stop, name, on_error="ignore")
+
+        threading.Thread(target=tell, daemon=True).start()
 
     def _finished(self, future: Future[TileResult], told: Future[TileResult]) -> None:
         with self._state:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from napari_past.errors import AmbiguousGene, NotScorable, UnknownGene
 from napari_past.genes.gene_table import gene_table
-from napari_past.genes.markers import Marker, marker_key, markers, markers_by_key
+from napari_past.genes.marker import Marker, marker_key
+from napari_past.genes.markers import markers, markers_by_key
 
 _ENSEMBL_ID = re.compile(r"(ENSG\d{11})(?:\.\d+)?", re.IGNORECASE)
 

@@ -14,10 +14,12 @@ from napari_past.io.h5ad import read_h5ad, write_h5ad
 from napari_past.io.marker_table import MarkerTable, read_marker_table
 from napari_past.io.outlines import found_cells
 from napari_past.io.score_csv import write_score_csv
+from napari_past.io.table_parts import TableParts, read_table_parts
 from napari_past.io.unscored import read_unscored
 
 __all__ = [
     "MarkerTable",
+    "TableParts",
     "atomic_write",
     "check_writable",
     "found_cells",
@@ -27,6 +29,7 @@ __all__ = [
     "read_h5ad",
     "read_marker_table",
     "read_regions",
+    "read_table_parts",
     "read_unscored",
     "writable_suffixes",
     "write_cells",

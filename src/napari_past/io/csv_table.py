@@ -14,7 +14,9 @@ from napari_past.files import atomic_write, existing_file
 from napari_past.io.cell_ids import position_ids
 from napari_past.io.expression import expression_blocks
 from napari_past.io.provenance import (
+    CELL_TYPE,
     KEY,
+    TYPE_MARGIN,
     UNSCORED,
     JsonObject,
     check_schema,
@@ -25,7 +27,9 @@ from napari_past.io.provenance import (
     var_from_json,
 )
 
-OWN_COLUMNS = ("id", "x_um", "y_um", "area_um2", "hematoxylin_od", UNSCORED)
+OWN_COLUMNS = (
+    "id", "x_um", "y_um", "area_um2", "hematoxylin_od", UNSCORED, CELL_TYPE, TYPE_MARGIN
+)  # fmt: skip
 """Columns that are never genes."""
 
 

@@ -21,6 +21,7 @@ from napari_past.io.expression import expression_blocks
 from napari_past.io.geojson_document import CELL_TYPES, Document, Feature, read_document
 from napari_past.io.outlines import outline_array, padded, polygon
 from napari_past.io.provenance import (
+    CELL_TYPE,
     KEY,
     SCHEMA_VERSION,
     Provenance,
@@ -39,6 +40,7 @@ _QUPATH_NAMES = {
     "area_um2": "Nucleus: Area µm^2",
     "hematoxylin_od": "Nucleus: Hematoxylin OD mean",
 }
+_METADATA_TYPE = "Cell type"
 _DECIMALS_PX = 2
 
 
@@ -48,9 +50,10 @@ def write_geojson(adata: AnnData, path: str | Path, mpp: float | None = None) ->
     Each has its outline as ``geometry`` and ``nucleusGeometry`` (a point where it has none), the
     class of the first ``…_class`` column as classification, and as measurements the centroid in µm,
     the numeric columns of ``obs``, the number of every class and each gene's value with its unit; a
-    missing number has no measurement. Embeddings and text columns are left out. A foreign member
-    ``napari_past`` tells µm/px, slide, model, evidence and the research-use sentence. The same
-    table gives the same bytes.
+    missing number has no measurement. A cell's type is its metadata "Cell type", and its
+    classification in a table without classes. Embeddings and other texts are left out. A foreign
+    member ``napari_past`` tells µm/px, slide, model, evidence and the research-use sentence. The
+    same table gives the same bytes.
 
     Parameters
     ----------
@@ -94,6 +97,7 @@ def _features(adata: AnnData, mpp: float) -> Iterator[dict[str, object]]:
         for c in adata.obs.columns
         if _is_class(c) or pd.api.types.is_numeric_dtype(adata.obs[c])
     }
+    types = adata.obs[CELL_TYPE].astype(object).tolist() if CELL_TYPE in adata.obs else None
     first_class = next((_measurement(str(c)) for c in adata.obs.columns if _is_class(c)), None)
     ids = [str(name) for name in adata.obs_names]
     for rows, values in expression_blocks(adata):
@@ -106,6 +110,11 @@ def _features(adata: AnnData, mpp: float) -> Iterator[dict[str, object]]:
             if code >= 0:
                 name, colour = CLASS_NAMES[int(code)], CLASS_COLOURS[int(code)]
                 properties["classification"] = {"name": name, "color": colour}
+            if types is not None and isinstance(types[i], str):
+                # QuPath has its own colours for classes that it knows, and finds some for others.
+                if first_class is None:
+                    properties["classification"] = {"name": types[i]}
+                properties["metadata"] = {_METADATA_TYPE: types[i]}
             properties["measurements"] = {k: v for k, v in measured.items() if math.isfinite(v)}
             feature: dict[str, object] = {"type": "Feature", "id": ids[i]}
             outline_um = polygon(outlines_um[i])
@@ -259,6 +268,10 @@ def _restored_obs(document: Document, features: list[Feature], ids: list[str]) -
         )
         if _is_class(name):
             values = values.map(lambda v: None if np.isnan(v) else CLASS_NAMES[int(v)])
+        elif name == CELL_TYPE:
+            told = [f.metadata.get(_METADATA_TYPE) for f in features]
+            columns[name] = typed(pd.Series(told, index=ids, name=name, dtype=object), kind)
+            continue
         elif not kind.startswith(("float", "int", "uint", "bool")):
             continue
         columns[name] = typed(values, "category" if _is_class(name) else kind)

@@ -38,6 +38,8 @@ class Feature:
     geometry: shapely.Geometry | None
     """In level-0 pixels; of a cell with a nucleus, that of the nucleus."""
     measurements: Mapping[str, float]
+    metadata: Mapping[str, str]
+    """Texts by name."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _feature(item: JsonValue, number: int, source: Path) -> Feature:
         classification=_classification(properties.get("classification")),
         geometry=_geometry(item.get("nucleusGeometry") or item.get("geometry"), number, source),
         measurements=_measurements(properties.get("measurements")),
+        metadata=_texts(properties.get("metadata")),
     )
 
 
@@ -142,6 +145,10 @@ def _measurements(value: JsonValue) -> dict[str, float]:
     else:
         pairs = list(_object(value).items())
     return {str(name): float(number) for name, number in pairs if isinstance(number, (int, float))}
+
+
+def _texts(value: JsonValue) -> dict[str, str]:
+    return {str(name): text for name, text in _object(value).items() if isinstance(text, str)}
 
 
 def _object(value: JsonValue) -> JsonObject:

@@ -26,6 +26,9 @@ KEY = "napari_past"
 UNSCORED = "unscored"
 """Of ``obs``: why a cell is not scored, "" where it is; and of ``uns[KEY]``: source and areas."""
 
+CELL_TYPE, TYPE_MARGIN = "cell_type", "cell_type_margin"
+"""Of ``obs``: the nearest type of a reference bank, and how much nearer it is than the second."""
+
 SCHEMA_VERSION = 1
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]

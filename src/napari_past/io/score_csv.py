@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from napari_past.files import atomic_write
-from napari_past.stain import ScoreTable
+from napari_past.stain import ScoreRow, ScoreTable
 from napari_past.types import RESEARCH_USE
 
 COLUMNS = (
@@ -26,19 +26,49 @@ COLUMNS = (
     "lo",
     "hi",
 )
+"""Fixed: other tools read them by place."""
+FURTHER_COLUMNS = (
+    "pct_lo",
+    "pct_hi",
+    "allred",
+    "excluded",
+    "without_value",
+    "unscored",
+    "area_mm2",
+    "cells_per_mm2",
+    "positive_per_mm2",
+    "insufficient",
+    "hot_spot_pct",
+    "hot_spot_n",
+    "hot_spot_mm2",
+    "hot_spot_x_um",
+    "hot_spot_y_um",
+)
+"""Follow the fixed ones where they are asked for."""
+Value = str | int | float | None
 
 
 def write_score_csv(
     table: ScoreTable,
     path_or_stream: str | Path | TextIO,
     about: Mapping[str, str] | None = None,
+    *,
+    every_column: bool = False,
 ) -> None:
     """Write one line per region under the header `COLUMNS`; numbers that are missing are empty.
 
-    Scores and their interval have one decimal, percentages two. Beside a file goes ``<name>.json``
-    with what the numbers are: the score's name, its denominator, cut-offs and their source, cells
-    left out, area that is not scored by kind, the research-use sentence, and `about` (gene, model,
-    reliability).
+    Scores and their interval have one decimal, percentages two. Where the marker customarily has
+    no H-score, the last three columns are empty. Beside a file goes ``<name>.json`` with what the
+    numbers are: the score's name, its denominator, cut-offs and their source, cells left out, area
+    that is not scored by kind, the research-use sentence, `about` (gene, model, reliability), and
+    all that is known of each region: area, densities, excluded cells, Allred score, hot spot.
+
+    Parameters
+    ----------
+    about
+        More to say in the ``.json``.
+    every_column
+        Write what the ``.json`` knows of each region as columns too, after the fixed ones.
 
     Raises
     ------
@@ -46,15 +76,18 @@ def write_score_csv(
         The folder is missing or read-only, or the disk is full.
     """
     if not isinstance(path_or_stream, (str, Path)):
-        _write(table, path_or_stream)
+        _write(table, path_or_stream, every_column)
         return
     with (
         atomic_write(path_or_stream) as unfinished,
         unfinished.open("w", encoding="utf-8", newline="") as stream,
     ):
-        _write(table, stream)
+        _write(table, stream, every_column)
+    rules = table.rules
     told = {
         "score": table.score_name,
+        "scores": list(rules.scores),
+        "on_real_stain_only": list(rules.real_stain_only),
         "interval": table.interval_name,
         "denominator": table.denominator,
         "excluded_by_ignore": table.excluded,
@@ -64,6 +97,10 @@ def write_score_csv(
         "unscored_area_mm2": {k: round(a, 4) for k, a in table.unscored_area_mm2.items()},
         "cutoffs": list(table.cutoffs.values),
         "cutoffs_source": table.cutoffs.source,
+        "regions": [
+            {"region": row.region, "role": row.role, "n": row.n, **_further(row)}
+            for row in table.rows
+        ],
         "research_use": RESEARCH_USE,
         **(about or {}),
     }
@@ -73,13 +110,42 @@ def write_score_csv(
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
-def _write(table: ScoreTable, stream: TextIO) -> None:
+def _write(table: ScoreTable, stream: TextIO, every_column: bool) -> None:
     lines = csv.writer(stream, lineterminator="\n")
-    lines.writerow(COLUMNS)
+    lines.writerow((*COLUMNS, *FURTHER_COLUMNS) if every_column else COLUMNS)
     for row in table.rows:
         counts = (row.n, row.n0, row.n1, row.n2, row.n3)
-        scores = (_text(value, 1) for value in (row.h_score, row.lo, row.hi))
-        lines.writerow([row.region, row.role, *counts, _text(row.pct_positive, 2), *scores])
+        told = (row.h_score, row.lo, row.hi) if table.rules.h_score else (math.nan,) * 3
+        fixed = [row.region, row.role, *counts, _text(row.pct_positive, 2)]
+        fixed += [_text(value, 1) for value in told]
+        further = ["" if v is None else v for v in _further(row).values()] if every_column else []
+        lines.writerow([*fixed, *further])
+
+
+def _further(row: ScoreRow) -> dict[str, Value]:
+    """What else is known of a region, by `FURTHER_COLUMNS`; None where it is not."""
+    allred, spot = row.allred, row.hot_spot
+    return {
+        "pct_lo": _number(row.pct_lo, 2),
+        "pct_hi": _number(row.pct_hi, 2),
+        "allred": allred.total if allred is not None and row.rules.allred else None,
+        "excluded": row.excluded,
+        "without_value": row.without_class,
+        "unscored": row.unscored,
+        "area_mm2": _number(row.area_mm2, 4),
+        "cells_per_mm2": _number(row.density_mm2, 1),
+        "positive_per_mm2": _number(row.positive_mm2, 1),
+        "insufficient": row.insufficient or None,
+        "hot_spot_pct": None if spot is None else round(spot.pct_positive, 2),
+        "hot_spot_n": None if spot is None else spot.n,
+        "hot_spot_mm2": None if spot is None else spot.area_mm2,
+        "hot_spot_x_um": None if spot is None else round(spot.center_um[0], 1),
+        "hot_spot_y_um": None if spot is None else round(spot.center_um[1], 1),
+    }
+
+
+def _number(value: float, decimals: int) -> float | None:
+    return None if math.isnan(value) else round(value, decimals)
 
 
 def _text(value: float, decimals: int) -> str:

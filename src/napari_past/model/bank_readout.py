@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_past.model.bank import Bank
+from napari_past.model.files import FOLDER_BANK
 from napari_past.model.prototypes import NearestTypes, Prototypes, nearest_types, prototypes
 from napari_past.model.reliability import Reliability
 from napari_past.model.retrieval import (
@@ -37,15 +38,26 @@ class BankReadout:
         self.bank = bank
         self.temperature = temperature
 
-    def neighbours(self, projected: npt.NDArray[np.float32]) -> Neighbours:
-        """The nearest reference cells of projected vectors (n, d)."""
-        return nearest(self.bank, projected, min(NEIGHBOURS, len(self.bank)))
+    def neighbours(
+        self,
+        projected: npt.NDArray[np.float32],
+        on_share: Callable[[float], None] | None = None,
+    ) -> Neighbours:
+        """The nearest reference cells of projected vectors (n, d).
+
+        Parameters
+        ----------
+        on_share
+            As `retrieval.nearest` has it.
+        """
+        k = min(NEIGHBOURS, len(self.bank))
+        return nearest(self.bank, projected, k, on_share=on_share)
 
     def expression(self, neighbours: Neighbours, genes: Sequence[str]) -> npt.NDArray[np.float32]:
         """Weighted mean over each cell's reference cells, float32 (n, len(genes))."""
         return expression(self.bank, neighbours, genes, self.temperature)
 
-    @property
+    @cached_property
     def knows_types(self) -> bool:
         """Whether there are cell types to tell apart."""
         codes = self.bank.types.codes
@@ -64,20 +76,26 @@ class BankReadout:
         return prototypes(self.bank)
 
     @property
+    def title(self) -> str:
+        """What a person calls the bank: in a folder that is a model, every bank has one name."""
+        path = self.bank.path
+        return path.parent.name if path.name == FOLDER_BANK else self.bank.name
+
+    @property
     def told(self) -> str:
         """The bank in a few words."""
         studies = ", ".join(self.bank.studies.names) or "study not told"
-        return f"{self.bank.name}: {len(self.bank)} reference cells ({studies})"
+        return f"{self.bank.name}: {len(self.bank):,} reference cells ({studies})"
 
     def reliability(self, gene: str) -> Reliability:
         """What is known of a gene that is looked up: where from, and that r was not measured."""
         detected = self.bank.detected(gene)
         learnable = detected >= LEAST_DETECTED
         if learnable:
-            label = f"looked up in {self.bank.name}: {len(self.bank)} cells · r not measured"
+            label = f"looked up in {self.bank.name}: {len(self.bank):,} cells · r not measured"
         else:
             label = (
-                f"not learnable · seen in {100 * detected:.1f} % of the {len(self.bank)} cells of "
-                f"{self.bank.name}"
+                f"not learnable · seen in {100 * detected:.1f} % of the {len(self.bank):,} cells "
+                f"of {self.bank.name}"
             )
         return Reliability(gene, learnable, True, None, label)

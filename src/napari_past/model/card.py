@@ -8,8 +8,11 @@ import pydantic
 from pydantic import Field
 
 from napari_past.errors import BadModel
+from napari_past.model.calibration import Calibration
 
 CARD_SCHEMA: Final = 1
+NOT_STATED: Final = "not stated"
+"""Of the tissue that a model was trained on, where nobody said so."""
 _NOT_OF_A_CARD = frozenset(
     {
         "cache_dir", "checkpoint_path", "exportable", "features_only", "no_jit", "num_classes",
@@ -18,6 +21,7 @@ _NOT_OF_A_CARD = frozenset(
 )  # fmt: skip
 
 Rgb01 = tuple[float, float, float]
+Pool = Literal["token", "token+mean", "attention"]
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -47,8 +51,9 @@ class PooledTowerCard(_Strict):
     """timm name; built without pretrained weights, those of the model file are loaded."""
     options: dict[str, bool | int | float | str]
     """What timm is told beside the name, as ``{"init_values": 1e-5}``."""
-    pool: Literal["token", "token+mean"]
-    """token: the backbone's own vector; token+mean: the class token beside the patches' mean."""
+    pool: Pool
+    """token: the backbone's own vector; token+mean: the class token beside the patches' mean;
+    attention: what a learned query finds among all tokens, as CONCH has it."""
     embed_dim: Annotated[int, Field(gt=0, le=8192)]
 
     @pydantic.model_validator(mode="after")
@@ -183,6 +188,8 @@ class Card(_Strict):
     expression_unit: str
     genes: tuple[str, ...]
     """HGNC symbols, in the order of the read-out's rows; none where there is no read-out."""
+    hidden_units: Annotated[int, Field(gt=0, le=4096)] | None = None
+    """Of the read-out's hidden layer; None: it is linear."""
     encoder: EncoderCard
     projection_dim: Annotated[int, Field(gt=0, le=4096)] | None = None
     """Length of the embeddings that the image tower's output is projected to; None: it is not."""
@@ -200,11 +207,23 @@ class Card(_Strict):
     slide_unlike_limit: Annotated[float, Field(gt=0)] | None = None
     """Squared distance of a slide's cells as a whole (see `Model.slide_unlike_training`) that flags
     the slide; None where nobody can say."""
+    calibrations: tuple[Calibration, ...] = ()
+    """Maps of its values to real stains, each with what it was judged on."""
+
+    @property
+    def tissue(self) -> str:
+        """What it was trained on, as "human breast (fresh frozen, H&E)", as far as it is stated."""
+        named = " ".join(part for part in (self.species, self.organ) if part != NOT_STATED)
+        if self.preparation == NOT_STATED:
+            return named
+        return f"{named} ({self.preparation})" if named else self.preparation
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Card:
         if len(set(self.genes)) != len(self.genes):
             raise ValueError("genes: a symbol is listed twice")
+        if self.hidden_units is not None and not self.genes:
+            raise ValueError("hidden_units: without genes there is no read-out")
         if self.cell_tower is not None and self.projection_dim is None:
             raise ValueError("cell_tower: without projection_dim it shares no space with images")
         if self.slide_unlike_limit is not None and self.unlike_training_limit is None:
@@ -227,6 +246,9 @@ class Card(_Strict):
         for gene, values in evidence.r.items():
             if len(values) != len(evidence.sections):
                 raise ValueError(f"evidence.r: {gene} has {len(values)} values, one per section")
+        for calibration in self.calibrations:
+            if calibration.model != self.name:
+                raise ValueError(f"calibrations: one is of the model {calibration.model}")
         for gene, (a, b, c) in self.cutoffs.items():
             if not a < b < c:
                 raise ValueError(f"cutoffs: those of {gene} do not ascend")

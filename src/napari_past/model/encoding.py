@@ -6,11 +6,12 @@ Imported by the first call that encodes, since torch takes seconds to load.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import chain
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,12 @@ from napari_past.model.tower import DenseTower
 from napari_past.types import Rgb
 
 _Network = TypeVar("_Network", bound=nn.Module)
+CPU_BATCH = 4
+GPU_BATCH = 64
+"""The smallest that is tried."""
+MOST_AT_ONCE = 4096
+WORTH_IT = 1.05
+"""Gain in rate for which a GPU's batch is doubled."""
 # timm has no error of its own: each backbone refuses what it cannot be in its own way.
 _CANNOT_BUILD = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 
@@ -103,28 +110,31 @@ def cell_encoder(card: Card, tensors: Tensors, device: str) -> CellEncoder:
 
 def encoded_images(
     tower: nn.Module, encoder: EncoderCard, images: Rgb, where_N3: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """The tower's output (N, D) for cells at `where_N3` = (image, y px, x px)."""
-    device = next(tower.parameters()).device
+) -> Tensor:
+    """The tower's output (N, D), on its device, for cells at `where_N3` = (image, y px, x px)."""
+    device = _device(tower)
     # A dense tower stays in single precision: its cells must not depend on their tile.
     mixed = encoder.mode == "crop" and device.type == "cuda"
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        x = pixels.permute(0, 3, 1, 2).float()
+        pixels = torch.from_numpy(np.ascontiguousarray(images))
+        if device.type == "cuda":
+            # Pinned pages are copied while the batch before is still being computed.
+            pixels = pixels.pin_memory()
+        x = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
         mean = torch.tensor(encoder.mean, device=device).view(1, 3, 1, 1) * 255
         std = torch.tensor(encoder.std, device=device).view(1, 3, 1, 1) * 255
         x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-        result = tower(x, torch.from_numpy(where_N3).to(device))
-    return np.asarray(result.float().cpu().numpy())
+        result: Tensor = tower(x, torch.from_numpy(where_N3).to(device))
+    return result
 
 
 def encoded_tokens(
     encoder: CellEncoder,
     ids_NP: npt.NDArray[np.integer],
     neighbours_NKP: npt.NDArray[np.integer] | None,
-) -> npt.NDArray[np.float32]:
-    """Embeddings (N, E), L2-normalised."""
-    device = next(encoder.parameters()).device
+) -> Tensor:
+    """Embeddings (N, E), L2-normalised, on the encoder's device."""
+    device = _device(encoder)
     mixed = device.type == "cuda"
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
         ids = torch.from_numpy(ids_NP.astype(np.int64)).to(device)
@@ -132,37 +142,102 @@ def encoded_tokens(
         if neighbours_NKP is not None:
             nodes = torch.from_numpy(neighbours_NKP.astype(np.int64)).to(device)
         result: Tensor = encoder(ids, nodes)
+    return result
+
+
+def fetched(result: Tensor) -> npt.NDArray[np.float32]:
+    """A network's output in this process's memory; waits until the device has computed it."""
     return np.asarray(result.float().cpu().numpy())
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 class Batches:
     """How much goes through a network at once: halved, for good, where memory runs out."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, most: int) -> None:
         self.size = size
+        self._most = most
+        """Up to which larger batches are tried."""
+
+    @classmethod
+    def on(cls, network: nn.Module) -> Self:
+        """Batches that suit the device of a network.
+
+        A GPU's are found by trial. A CPU gains nothing from more (benchmarks/crops.py), and with a
+        number that is fixed a run repeats to the bit.
+        """
+        if _device(network).type == "cuda":
+            return cls(GPU_BATCH, MOST_AT_ONCE)
+        return cls(CPU_BATCH, CPU_BATCH)
+
+    def find(self, encode: Callable[[int], Tensor]) -> None:
+        """Try batches twice as large, as long as each is worth its memory.
+
+        Parameters
+        ----------
+        encode
+            Encodes so many of anything.
+        """
+        if self.size == self._most:
+            return
+        rate, size = 0.0, self.size
+        while size <= self._most:
+            try:
+                with out_of_memory_told():
+                    fetched(encode(size))  # the first of a size has the device choose its ways
+                    began = time.perf_counter()
+                    fetched(encode(size))
+            except WorkerFailed:
+                return
+            before, rate = rate, size / (time.perf_counter() - began)
+            if rate < WORTH_IT * before:
+                return
+            self.size = size
+            size *= 2
 
     def run(
-        self, n: int, encode: Callable[[slice], npt.NDArray[np.float32]]
+        self,
+        n: int,
+        encode: Callable[[slice], Tensor],
+        between: Callable[[int], None] = lambda done: None,
     ) -> list[npt.NDArray[np.float32]]:
         """What `encode` gives of slices that follow each other from 0 to `n`.
+
+        A result is fetched when the next batch is under way, so that a GPU does not wait for the
+        pixels of the next crops to be gathered.
+
+        Parameters
+        ----------
+        between
+            Told before each batch how many were encoded; what it raises ends the work.
 
         Raises
         ------
         WorkerFailed
             There is not enough memory for a single one.
         """
-        parts = []
+        parts: list[npt.NDArray[np.float32]] = []
+        under_way: Tensor | None = None
         start = 0
         while start < n:
+            between(start)
+            stop = min(start + self.size, n)
             try:
                 with out_of_memory_told():
-                    parts.append(encode(slice(start, min(start + self.size, n))))
+                    encoded = encode(slice(start, stop))
             except WorkerFailed:
-                if self.size == 1:
+                if stop - start == 1:
                     raise
-                self.size = min(self.size, n - start) // 2 or 1
+                self.size = (stop - start) // 2
                 continue
-            start += self.size
+            if under_way is not None:
+                parts.append(fetched(under_way))
+            under_way, start = encoded, stop
+        if under_way is not None:
+            parts.append(fetched(under_way))
         return parts
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from napari_past.errors import BadModel
 from napari_past.files import atomic_write
@@ -33,6 +33,7 @@ _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U8": "u1", "BOOL": "?",
 }  # fmt: skip
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 _ALIGNED = 64
 
 
@@ -128,13 +129,12 @@ def write_model_file(
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
-    text = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-    ordered = {key: np.asarray(tensors[key], order="C") for key in sorted(tensors)}
-    # Not safetensors' own writer: it makes files that nobody else may read.
-    content = save(ordered, metadata={CARD_KEY: text})
-    with atomic_write(path) as unfinished:
-        unfinished.write_bytes(content)
-    return path
+    # Wide numbers first, so that each lies on a multiple of its own size.
+    keys = sorted(tensors, key=lambda key: (-tensors[key].dtype.itemsize, key))
+    layout = {
+        key: (tensors[key].shape, _NAMES[tensors[key].dtype.newbyteorder("<")]) for key in keys
+    }
+    return _written(path, card, layout, (tensors[key] for key in keys))
 
 
 def write_model_stream(
@@ -150,17 +150,61 @@ def write_model_stream(
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
-    text = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-    header: dict[str, object] = {"__metadata__": {CARD_KEY: text}}
+    return _written(path, card, {key: (shape, "F32") for key, shape in layout.items()}, tensors)
+
+
+def _written(
+    path: Path,
+    card: Card,
+    layout: Mapping[str, tuple[tuple[int, ...], str]],
+    tensors: Iterable[npt.NDArray[np.generic]],
+) -> Path:
+    """A safetensors file, a tensor at a time; safetensors' own writer needs all of it in memory,
+    and makes files that nobody else may read."""
+    header: dict[str, object] = {"__metadata__": {CARD_KEY: _text(card)}}
     stop = 0
-    for key, shape in layout.items():
-        first, stop = stop, stop + 4 * math.prod(shape)
-        header[key] = {"dtype": "F32", "shape": list(shape), "data_offsets": [first, stop]}
+    for key, (shape, name) in layout.items():
+        first, stop = stop, stop + np.dtype(_DTYPES[name]).itemsize * math.prod(shape)
+        header[key] = {"dtype": name, "shape": list(shape), "data_offsets": [first, stop]}
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+        file.write(_head(header))
+        for (shape, name), values in zip(layout.values(), tensors, strict=True):
+            assert values.shape == shape, "not the layout's shape"
+            file.write(np.ascontiguousarray(values, _DTYPES[name]).data)
+    return path
+
+
+def copy_with_card(source: Path, path: Path, card: Card) -> Path:
+    """Write the weights of a model file, as they are, with another card; returns `path`.
+
+    Nothing but the header is held in memory.
+
+    Raises
+    ------
+    BadModel
+        `source` is no safetensors file, or a folder.
+    CannotWrite
+        The folder is missing or read-only, or the disk is full.
+    """
+    if source.is_dir():
+        raise BadModel(f"{source.name} is a folder; its {FOLDER_CARD} can be edited instead.")
+    read_card(source)
+    with source.open("rb") as weights:
+        (length,) = struct.unpack("<Q", weights.read(8))
+        header = json.loads(weights.read(length))
+        header["__metadata__"] = {**header.get("__metadata__", {}), CARD_KEY: _text(card)}
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+            file.write(_head(header))
+            shutil.copyfileobj(weights, file, 1 << 20)
+    return path
+
+
+def _text(card: Card) -> str:
+    return json.dumps(card.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
+
+
+def _head(header: Mapping[str, object]) -> bytes:
+    """The beginning of a safetensors file, padded so that the tensors behind it are aligned."""
     content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     content += b" " * (-(len(content) + 8) % _ALIGNED)
-    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-        file.write(struct.pack("<Q", len(content)) + content)
-        for shape, values in zip(layout.values(), tensors, strict=True):
-            assert values.shape == shape, "not the layout's shape"
-            file.write(np.ascontiguousarray(values, "<f4").data)
-    return path
+    return struct.pack("<Q", len(content)) + content

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_past.model.card import Card
+from napari_past.model.tensors import Tensors
 from napari_past.types import FloatArray
 
 LEAST_SLIDE_CELLS = 300
@@ -44,3 +46,58 @@ class Likeness:
         """
         white = (mean - self.mean) @ self.whitening
         return max(float((white**2).sum()) - self.whitening.shape[1] / n, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTissue:
+    """The training cells, and how far from them others count as unlike them."""
+
+    like: Likeness | None
+    """None where nothing is known of them."""
+    limit: float | None
+    """Squared distance that flags a cell; as `like`."""
+    slide_limit: float | None
+    """Squared distance of a slide's cells as a whole that flags the slide; None where nobody can
+    say."""
+
+    def of_cells(self, embeddings: FloatArray) -> npt.NDArray[np.float32]:
+        """Distance of each cell (n, d) in parts of the limit, float32 (n,); NaN without one."""
+        if self.like is None or self.limit is None:
+            return np.full(len(embeddings), np.nan, np.float32)
+        return self.like.of_cells(embeddings) / np.float32(self.limit)
+
+    def of_slide(self, embeddings: FloatArray) -> float:
+        """Distance of a slide's cells (n, d) as a whole, as `of_mean`."""
+        if len(embeddings) == 0:
+            return float("nan")
+        mean = np.asarray(embeddings).mean(axis=0, dtype=np.float64)
+        return self.of_mean(mean, len(embeddings))
+
+    def of_mean(self, mean: npt.NDArray[np.floating], n: int) -> float:
+        """Distance of the mean (d,) of a slide's n cells in parts of the limit; NaN without one, or
+        with fewer than `LEAST_SLIDE_CELLS` cells."""
+        if self.like is None or self.slide_limit is None or n < LEAST_SLIDE_CELLS:
+            return float("nan")
+        return self.like.of_mean(mean, n) / self.slide_limit
+
+
+def training_tissue(card: Card, tensors: Tensors) -> TrainingTissue:
+    """What a model's file says of its training cells."""
+    like = None
+    if card.unlike_training_limit is not None:
+        mean, whitening = (
+            np.asarray(tensors[f"statistics.{name}"], np.float32) for name in ("mean", "whitening")
+        )
+        like = Likeness(mean, whitening)
+    return TrainingTissue(like, card.unlike_training_limit, card.slide_unlike_limit)
+
+
+def unlike_sentence(card: Card, distance: float) -> str:
+    """What to tell of a slide's distance in parts of the limit; empty where it is not flagged."""
+    if not distance > 1:
+        return ""
+    return (
+        f"This slide as a whole looks unlike the tissue that {card.name} was trained on "
+        f"({card.species} {card.organ}, {card.preparation}): {distance:.1f} times the limit; "
+        "every value on it is extrapolated."
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,34 +10,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.errors import PastError, UnknownGene
+from napari_past.errors import PastError
 from napari_past.model.card import Card, PooledTowerCard
-from napari_past.model.halves import product
-from napari_past.model.likeness import LEAST_SLIDE_CELLS, Likeness
-from napari_past.model.projection import project, unit
-from napari_past.model.reliability import Reliability, reliability_of
-from napari_past.model.tensors import (
-    CELL,
-    IMAGE_PROJECTION,
-    TEMPERATURE,
-    TOWER,
-    Tensors,
-    check_tensors,
-    part_of,
-)
+from napari_past.model.likeness import TrainingTissue, training_tissue, unlike_sentence
+from napari_past.model.projection import unit
+from napari_past.model.readouts import Readouts
+from napari_past.model.reliability import Reliability
+from napari_past.model.shared_space import SharedSpace
+from napari_past.model.tensors import TOWER, Tensors, check_tensors, part_of
 from napari_past.model.token_ids import checked_tokens
 from napari_past.types import Cutoffs, FloatArray, PixelGrid, Rgb
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from napari_past.model.bank_readout import BankReadout
     from napari_past.model.encoding import Batches
     from napari_past.model.past_network import CellEncoder
     from napari_past.model.prototypes import NearestTypes
     from napari_past.model.retrieval import Neighbours
-
-ENCODE_BATCH = 64
 
 
 class Model:
@@ -62,26 +53,22 @@ class Model:
         self.sha256 = sha256
         self.device = device
         self._tensors = tensors
-        self._widened: dict[str, npt.NDArray[np.float32]] = {}
         check_tensors(card, tensors)
-        self._rows = {gene: i for i, gene in enumerate(card.genes)}
-        self._bank_path = bank_path
+        self.shared_space = SharedSpace(card.name, tensors)
+        """That of images and measured cells, as far as the model has one."""
+        self.readouts = Readouts(card, tensors, self.shared_space, bank_path)
+        """All that is predicted of cells' vectors."""
 
     @property
     def name(self) -> str:
         return self.card.name
 
-    @cached_property
+    @property
     def genes(self) -> tuple[str, ...]:
         """HGNC symbols that can be predicted: the read-out's, then what the bank alone has."""
-        looked_up = self.bank.bank.genes if self.bank is not None else ()
-        return tuple(dict.fromkeys([*self.card.genes, *looked_up]))
+        return self.readouts.genes
 
-    @cached_property
-    def _all_genes(self) -> frozenset[str]:
-        return frozenset(self.genes)
-
-    @cached_property
+    @property
     def bank(self) -> BankReadout | None:
         """The reference bank that lies beside the weights, opened by the first use.
 
@@ -92,25 +79,12 @@ class Model:
         PastError
             Another model made it, or this one projects to no space that it could share.
         """
-        if self._bank_path is None:
-            return None
-        from napari_past.model.bank import read_bank
-        from napari_past.model.bank_readout import BankReadout
-        from napari_past.model.retrieval import TEMPERATURE as USUAL
-
-        bank = read_bank(self._bank_path)
-        bank.require_model(self.name, self.cell_sha256)
-        return BankReadout(bank, self.temperature or USUAL)
+        return self.readouts.bank
 
     @property
     def expression_unit(self) -> str:
-        """Of predicted values. Read-outs of ours and banks have the same, but what a read-out was
-        fitted to says nothing of genes that are looked up."""
-        if self._bank_path is None:
-            return self.card.expression_unit
-        from napari_past.model.bank import UNIT
-
-        return UNIT
+        """Of predicted values."""
+        return self.readouts.unit
 
     @property
     def embed_dim(self) -> int:
@@ -123,26 +97,14 @@ class Model:
         return part_of(self._tensors, TOWER)
 
     @property
-    def shared_space(self) -> Tensors:
-        """All tensors of the space that images share with measured cells: the projection of the
-        tower's output, the cell side, the temperature. They hold as long as the tower stays."""
-        names = (IMAGE_PROJECTION, CELL, TEMPERATURE)
-        return {k: v for k, v in self._tensors.items() if k.startswith(names)}
-
-    @cached_property
     def cell_sha256(self) -> str:
-        """SHA-256 over the cell side, which alone decides where measured cells lie: banks name it,
-        so that they go with every model that shares it."""
-        digest = hashlib.sha256()
-        for key, values in sorted(part_of(self._tensors, CELL).items()):
-            digest.update(f"{key} {values.shape}".encode())
-            digest.update(np.ascontiguousarray(values).data)
-        return digest.hexdigest()
+        """SHA-256 over the cell side, by which banks know the models that they go with."""
+        return self.shared_space.cell_sha256
 
     @property
     def temperature(self) -> float | None:
         """By which similarities in the shared space were divided in training; None without one."""
-        return float(self._float32(TEMPERATURE)) if TEMPERATURE in self._tensors else None
+        return self.shared_space.temperature
 
     # ---- read-outs: numpy only -------------------------------------------------------------
 
@@ -165,61 +127,23 @@ class Model:
             Neither the read-out nor the bank has one of `genes` (exact symbols; `genes.resolve`
             finds them), or there is neither.
         """
-        if not genes:
-            return np.zeros((len(embeddings), 0), np.float32)
-        if any(g not in self._rows for g in genes):
-            self.require_readout()
-            return self._partly_looked_up(embeddings, genes, neighbours)
-        rows = [self._rows[g] for g in genes]
-        weight = self._float32("readout.weight")[rows]
-        bias = self._float32("readout.bias")[rows]
-        return product(embeddings, weight.T) + bias
-
-    def _partly_looked_up(
-        self,
-        embeddings: npt.NDArray[np.floating],
-        genes: Sequence[str],
-        neighbours: Neighbours | None,
-    ) -> FloatArray:
-        """`expression` where the read-out does not have all genes."""
-        for gene in genes:
-            if gene not in self._all_genes:
-                raise UnknownGene(
-                    f"Model {self.name} does not predict {gene}; choose another gene (it has "
-                    f"{len(self.genes)})."
-                )
-        assert self.bank is not None, "genes of neither read-out nor bank are refused"
-        known = self.neighbours(embeddings) if neighbours is None else neighbours
-        own = np.array([g in self._rows for g in genes])
-        names = np.array(genes)
-        values = np.empty((len(embeddings), len(genes)), np.float32)
-        values[:, own] = self.expression(embeddings, names[own].tolist())
-        values[:, ~own] = self.bank.expression(known, names[~own].tolist())
-        return values
+        return self.readouts.expression(embeddings, genes, neighbours)
 
     def needs_neighbours(self, genes: Sequence[str]) -> bool:
         """Whether `expression` of these genes looks cells up in the bank."""
-        return self._bank_path is not None and any(g not in self._rows for g in genes)
+        return self.readouts.needs_neighbours(genes)
 
     def neighbours(self, embeddings: npt.NDArray[np.floating]) -> Neighbours:
         """The bank's cells nearest to each cell, whatever the gene."""
-        assert self.bank is not None, "no bank"
-        return self.bank.neighbours(self.project(embeddings))
+        return self.readouts.neighbours(embeddings)
 
     def cell_types(self, embeddings: npt.NDArray[np.floating]) -> NearestTypes | None:
-        """The cell type of the bank that is nearest to each cell, and by what margin; None without
-        a bank that has types."""
-        if self.bank is None or not self.bank.knows_types:
-            return None
-        return self.bank.types(self.project(embeddings))
+        """The bank's type nearest to each cell, and its margin; None without a bank of types."""
+        return self.readouts.cell_types(embeddings)
 
     def require_readout(self) -> None:
         """Raise `UnknownGene`, with what to do, where the model predicts no gene at all."""
-        if not self.genes:
-            raise UnknownGene(
-                f"{self.name} has no read-out, so it predicts no gene by itself: fit one on paired "
-                f"tissue with `past-train finetune --how head`, or use a reference bank."
-            )
+        self.readouts.require()
 
     def project(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Cells' vectors in the space that measured cells share, float32 (n, 256), L2-normalised.
@@ -234,14 +158,7 @@ class Model:
         PastError
             The model has no projection.
         """
-        if self.card.projection_dim is None:
-            raise PastError(
-                f"{self.name} has no projection to a space shared with measured cells; use a model "
-                f"with one, such as PAST (`napari-past models fetch past`)."
-            )
-        names = part_of(self._tensors, IMAGE_PROJECTION)
-        head = {name: self._float32(IMAGE_PROJECTION + name) for name in names}
-        return project(vectors, head)
+        return self.shared_space.project(vectors)
 
     def unlike_training(self, embeddings: npt.NDArray[np.floating]) -> FloatArray:
         """How far each cell lies from the training cells, float32 (n,); above 1 is flagged.
@@ -250,58 +167,28 @@ class Model:
         (Lee et al. 2018, NeurIPS 31), divided by ``card.unlike_training_limit``. NaN where nothing
         is known of the training cells.
         """
-        limit = self.card.unlike_training_limit
-        if limit is None:
-            return np.full(len(embeddings), np.nan, np.float32)
-        return self._likeness.of_cells(embeddings) / np.float32(limit)
+        return self._training_tissue.of_cells(embeddings)
 
     def slide_unlike_training(self, embeddings: npt.NDArray[np.floating]) -> float:
         """How far a slide's cells as a whole lie from the training cells; above 1 is flagged.
 
         Squared Mahalanobis distance of the cells' mean in the components of `unlike_training`, less
-        what sampling alone gives (their number over that of the cells), divided by
-        ``card.slide_unlike_limit``. Another stain, scanner or organ moves all cells a little, which
-        single cells do not show. A training set of one patient makes other patients look unlike it,
-        too.
-
-        Returns
-        -------
-        float
-            NaN with fewer than `LEAST_SLIDE_CELLS` cells, or where nothing is known of the training
-            cells.
+        what sampling alone gives, divided by ``card.slide_unlike_limit``. A training set of one
+        patient makes others look unlike it, too. NaN with fewer than 300 cells, or without a limit.
         """
-        if len(embeddings) == 0:
-            return float("nan")
-        mean = np.asarray(embeddings).mean(axis=0, dtype=np.float64)
-        return self.mean_unlike_training(mean, len(embeddings))
+        return self._training_tissue.of_slide(embeddings)
 
     def mean_unlike_training(self, mean: npt.NDArray[np.floating], n: int) -> float:
         """`slide_unlike_training` of `n` cells whose vectors have this mean, (d,)."""
-        limit = self.card.slide_unlike_limit
-        if n < LEAST_SLIDE_CELLS or limit is None:
-            return float("nan")
-        return self._likeness.of_mean(mean, n) / limit
+        return self._training_tissue.of_mean(mean, n)
 
     def slide_unlike_sentence(self, distance: float) -> str:
         """What to tell of a distance of `slide_unlike_training`; empty where it is not flagged."""
-        if not distance > 1:
-            return ""
-        card = self.card
-        return (
-            f"This slide as a whole looks unlike the tissue that {self.name} was trained on "
-            f"({card.species} {card.organ}, {card.preparation}): {distance:.1f} times the limit; "
-            "every value on it is extrapolated."
-        )
+        return unlike_sentence(self.card, distance)
 
     @cached_property
-    def _likeness(self) -> Likeness:
-        return Likeness(self._float32("statistics.mean"), self._float32("statistics.whitening"))
-
-    def _float32(self, key: str) -> npt.NDArray[np.float32]:
-        """A tensor widened, once: files keep some in half precision, and every tile asks."""
-        if key not in self._widened:
-            self._widened[key] = np.asarray(self._tensors[key], np.float32)
-        return self._widened[key]
+    def _training_tissue(self) -> TrainingTissue:
+        return training_tissue(self.card, self._tensors)
 
     def reliability(self, gene: str) -> Reliability:
         """Evidence for one gene of the model.
@@ -311,19 +198,12 @@ class Model:
         UnknownGene
             The model does not predict it, or nothing at all.
         """
-        if gene in self._rows:
-            return reliability_of(self.card, gene)
-        if self.bank is None or gene not in self._all_genes:
-            self.expression(np.zeros((0, self.embed_dim)), [gene])  # raises UnknownGene
-        assert self.bank is not None, "it was refused"
-        return self.bank.reliability(gene)
+        return self.readouts.reliability(gene)
 
     def detected(self, gene: str) -> float:
         """Share of the training spots, or of the bank's cells, in which a gene was seen; NaN where
         it was not counted."""
-        if gene not in self._rows and self.bank is not None:
-            return self.bank.bank.detected(gene)
-        return self.card.evidence.detected.get(gene, float("nan"))
+        return self.readouts.detected(gene)
 
     def cutoffs(self, gene: str) -> Cutoffs | None:
         """The card's cut-offs for a gene, or None."""
@@ -333,7 +213,11 @@ class Model:
     # ---- pixels to embeddings: torch --------------------------------------------------------
 
     def encode_tile(
-        self, rgb: Rgb, grid: PixelGrid, centers_um: FloatArray
+        self,
+        rgb: Rgb,
+        grid: PixelGrid,
+        centers_um: FloatArray,
+        between: Callable[[int], None] = lambda done: None,
     ) -> npt.NDArray[np.float16]:
         """Embeddings of cells in a block of pixels, float16 (n, d).
 
@@ -342,11 +226,21 @@ class Model:
 
         `grid` must have the card's µm/px and lie on a multiple of the card's stride, and every
         centre must be at least ``halo_px`` from the block's edge.
+
+        Parameters
+        ----------
+        between
+            Told before each batch of a crop card how many cells were encoded, since a large tower
+            takes seconds for a batch; what it raises ends the work.
         """
-        return self.tile_features(rgb, grid, centers_um).astype(np.float16)
+        return self.tile_features(rgb, grid, centers_um, between).astype(np.float16)
 
     def tile_features(
-        self, rgb: Rgb, grid: PixelGrid, centers_um: FloatArray
+        self,
+        rgb: Rgb,
+        grid: PixelGrid,
+        centers_um: FloatArray,
+        between: Callable[[int], None] = lambda done: None,
     ) -> npt.NDArray[np.float32]:
         """`encode_tile` before it is rounded for the store, float32 (n, d)."""
         encoder = self.card.encoder
@@ -358,27 +252,29 @@ class Model:
             return np.zeros((0, self.embed_dim), np.float32)
         yx_px = grid.to_px(centers_um)
         if encoder.mode == "crop":
-            return self._encode_crops(rgb, yx_px)
-        from napari_past.model.encoding import encoded_images, out_of_memory_told
+            return self._encode_crops(rgb, yx_px, between)
+        from napari_past.model.encoding import encoded_images, fetched, out_of_memory_told
 
         where = np.column_stack([np.zeros(len(yx_px)), yx_px])
         with out_of_memory_told():
-            return encoded_images(self._tower, encoder, rgb[None], where)
+            return fetched(encoded_images(self._tower, encoder, rgb[None], where))
 
-    def _encode_crops(self, rgb: Rgb, yx_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    def _encode_crops(
+        self, rgb: Rgb, yx_px: npt.NDArray[np.float64], between: Callable[[int], None]
+    ) -> npt.NDArray[np.float32]:
         side = self.card.encoder.crop_px
         # Tiles agree on a centre but for its last bits; at half a pixel those would move the crop.
         corners = np.floor(np.round(yx_px - (side - 1) / 2, 6) + 0.5).astype(int)
         assert corners.min() >= 0, "beyond the halo"
         assert (corners + side <= rgb.shape[:2]).all(), "beyond the halo"
 
-        def encode(part: slice) -> npt.NDArray[np.float32]:
+        def encode(part: slice) -> Tensor:
             batch = [rgb[y : y + side, x : x + side] for y, x in corners[part]]
             return self._encode_centres(np.stack(batch))
 
-        return np.concatenate(self._batches.run(len(corners), encode))
+        return np.concatenate(self._batches.run(len(corners), encode, between))
 
-    def _encode_centres(self, crops: Rgb) -> npt.NDArray[np.float32]:
+    def _encode_centres(self, crops: Rgb) -> Tensor:
         """One batch of crops, sampled at their centres."""
         from napari_past.model.encoding import encoded_images
 
@@ -459,11 +355,11 @@ class Model:
         ids, neighbours = checked_tokens(self.card, ids, neighbours)
         from napari_past.model.encoding import encoded_tokens
 
-        def encode(part: slice) -> npt.NDArray[np.float32]:
+        def encode(part: slice) -> Tensor:
             seen = None if neighbours is None else neighbours[part]
             return encoded_tokens(self._cell_encoder, ids[part], seen)
 
-        parts = self._batches.run(len(ids), encode)
+        parts = self._token_batches.run(len(ids), encode)
         return np.concatenate([np.zeros((0, self.card.projection_dim or 0), np.float32), *parts])
 
     @cached_property
@@ -482,4 +378,13 @@ class Model:
     def _batches(self) -> Batches:
         from napari_past.model.encoding import Batches
 
-        return Batches(ENCODE_BATCH)
+        batches = Batches.on(self._tower)
+        side = self.card.encoder.crop_px
+        batches.find(lambda n: self._encode_centres(np.zeros((n, side, side, 3), np.uint8)))
+        return batches
+
+    @cached_property
+    def _token_batches(self) -> Batches:
+        from napari_past.model.encoding import Batches
+
+        return Batches.on(self._cell_encoder)

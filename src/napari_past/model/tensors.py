@@ -69,7 +69,10 @@ def _expected(card: Card) -> dict[str, tuple[int | None, ...]]:
     d, g, e = card.encoder.tower.embed_dim, len(card.genes), card.projection_dim
     expected: dict[str, tuple[int | None, ...]] = {}
     if g:
-        expected |= {"readout.weight": (g, d), "readout.bias": (g,)}
+        h = card.hidden_units
+        expected |= {"readout.weight": (g, d if h is None else h), "readout.bias": (g,)}
+        if h is not None:
+            expected |= {"readout.hidden.weight": (h, d), "readout.hidden.bias": (h,)}
     if card.unlike_training_limit is not None:
         expected |= {"statistics.mean": (d,), "statistics.whitening": (d, None)}
     if e is not None:

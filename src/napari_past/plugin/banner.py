@@ -17,9 +17,14 @@ WARNING = _STYLE.format(text="#1d1400", fill="#f0b94a")
 def provenance(model: Model) -> str:
     """One sentence on the training tissue; that a slide is comparable cannot be known from it."""
     card = model.card
+    if not card.tissue:
+        return (
+            f"What tissue {card.name} was trained on is not stated (training data: "
+            f"{card.training_data}), so nobody can say whether your slide is comparable."
+        )
     return (
-        f"{card.name} was trained on {card.species} {card.organ} ({card.preparation}): "
-        f"{card.training_data}. Check that your slide is comparable."
+        f"{card.name} was trained on {card.tissue}: {card.training_data}. Check that your slide is "
+        f"comparable."
     )
 
 

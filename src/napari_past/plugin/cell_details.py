@@ -31,7 +31,7 @@ class CellFacts:
     id: str
     genes: tuple[GeneFact, ...]
     cell_type: str
-    """Looked up in a reference bank; empty without one."""
+    """The nearest of a reference bank, by how much; empty without one."""
     class_name: str
     """Empty where there is none."""
     unlike_training: float
@@ -42,6 +42,8 @@ class CellFacts:
     y_um: float
     area_um2: float
     note: str
+    reference: str = ""
+    """What the nearest cells of the bank are; empty where that is not known, or not yet."""
 
     @property
     def flag(self) -> str:
@@ -58,7 +60,8 @@ class CellFacts:
         for gene in self.genes:
             lines += [(gene.name, gene.value), ("evidence", gene.reliability)]
         if self.cell_type:
-            lines.append(("type", self.cell_type))
+            parts = (self.cell_type, self.reference)
+            lines.append(("type", "; ".join(part for part in parts if part)))
         if self.class_name:
             lines.append(("class", self.class_name))
         lines.append(("training", self.flag))
@@ -74,7 +77,8 @@ class CellFacts:
         genes = [f"{g.name} {g.value}" for g in self.genes]
         flags = [self.flag] if self.unlike_training > 1 else []
         reasons = [f"not scored: {self.unscored}"] if self.unscored else []
-        parts = [*genes, self.class_name, *(g.reliability for g in self.genes), *flags, *reasons]
+        evidence = [g.reliability for g in self.genes]
+        parts = [*genes, self.cell_type, self.class_name, *evidence, *flags, *reasons]
         return "\n".join(part for part in parts if part)
 
 

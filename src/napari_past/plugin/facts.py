@@ -12,6 +12,8 @@ from napari_past.plugin.gene_box import weakest
 from napari_past.plugin.staining import Channel, Staining
 from napari_past.quality import UNSCORED_KINDS, QualityMask
 
+NOT_YET = "not looked up yet"
+
 
 def facts_of(
     cell: int,
@@ -19,8 +21,15 @@ def facts_of(
     shown: Staining,
     mask: QualityMask | None,
     notes: Mapping[str, str],
+    reference: str = "",
 ) -> CellFacts:
-    """Everything that is known of a cell, by its place in the table."""
+    """Everything that is known of a cell, by its place in the table.
+
+    Parameters
+    ----------
+    reference
+        What its nearest reference cells are.
+    """
     x, y = table.centers_um[cell].tolist()
     kind = 0 if mask is None else int(mask.kind_at(table.centers_um[cell : cell + 1])[0])
     name = table.cell_id(cell)
@@ -29,26 +38,33 @@ def facts_of(
         id=name,
         genes=tuple(_gene(channel, cell, table, shown.unit) for channel in channels),
         cell_type=_type(table, cell),
-        class_name="" if shown.cutoffs is None else str(shown.class_names(np.array([cell]))[0]),
+        class_name=_class(shown, cell),
         unlike_training=float(table.unlike_training[cell]),
         unscored=UNSCORED_KINDS[kind - 1] if kind else "",
         x_um=x,
         y_um=y,
         area_um2=float(table.areas_um2[cell]),
         note=notes.get(name, ""),
+        reference=reference,
     )
 
 
-def _type(table: CellTable, cell: int) -> str:
-    """The nearest type of the model's bank, by how much, and what the nearest cells are."""
-    found = table.cell_type(cell)
-    if found is None:
+def _class(shown: Staining, cell: int) -> str:
+    if shown.cutoffs is None or cell >= len(shown.values):
         return ""
-    told = f"{found.names[found.code[0]]} (margin {found.margin[0]:.3f})"
-    name, share = table.nearest_cells(cell)
-    return told + (f"; nearest reference cells: {name} {100 * share:.0f} %" if name else "")
+    return str(shown.class_names(np.array([cell]))[0])
+
+
+def _type(table: CellTable, cell: int) -> str:
+    """The nearest type of the model's bank, and by how much."""
+    types = table.types
+    if cell >= len(types.code):
+        return ""
+    return f"{types.names[types.code[cell]]} (margin {types.margin[cell]:.3f})"
 
 
 def _gene(channel: Channel, cell: int, table: CellTable, unit: str) -> GeneFact:
     evidence = weakest([table.model.reliability(s) for s in channel.resolved.symbols])
-    return GeneFact(channel.name, f"{channel.values[cell]:.2f} {unit}", evidence.label)
+    known = cell < len(channel.values)
+    value = f"{channel.values[cell]:.2f} {unit}" if known else NOT_YET
+    return GeneFact(channel.name, value, evidence.label)

@@ -60,16 +60,22 @@ class GeneMap:
             for k in range(n_levels)
         )
         self._bins = GrowingArray(np.int64)
+        """Of each cell that had a value, whether or not it is counted now."""
+        self._counted = 0
+        """Cells in the counts: those that have a value of the gene in view."""
         self._summed: tuple[FloatArray | None, FloatArray | None] = (None, None)
         """Values that the sums are of."""
         self._occupied: list[Codes] | None = None
         """Bins with cells, by level; None where cells came since."""
 
     def show(self, table: CellTable, shown: Staining) -> None:
-        """Paint all cells anew, in another gene or other colours."""
-        if self._place(table) < len(table):
+        """Paint all cells that have a value anew, in another gene or other colours."""
+        n = len(shown.values)
+        if n < self._counted:
+            self._forget()
+        if self._place(table, n) < n:
             self._occupied = None
-        bins, finest = self._bins.values, self.levels[0]
+        bins, finest = self._bins.values[:n], self.levels[0]
         if self._occupied is None:
             for fine, coarse in pairwise(self.levels):
                 coarse.counts[:] = _in_fours(fine.counts, coarse.shape)
@@ -86,11 +92,11 @@ class GeneMap:
             _paint(level, occupied, shown)
 
     def grow(self, table: CellTable, shown: Staining) -> None:
-        """Add the cells that came since, in the same gene and colours."""
-        start = self._place(table)
+        """Add the cells that have a value since, in the same gene and colours."""
+        start = self._place(table, len(shown.values))
         self._occupied = None
         self._summed = (shown.first.values, None if shown.second is None else shown.second.values)
-        bins = self._bins.values[start:]
+        bins = self._bins.values[start : len(shown.values)]
         for k, level in enumerate(self.levels):
             if k:
                 bins = _parents(bins, self.levels[k - 1].shape[1])
@@ -121,14 +127,23 @@ class GeneMap:
         """(Y, X, 4) uint8 of each level, fine to coarse, painted in place."""
         return [level.rgba for level in self.levels]
 
-    def _place(self, table: CellTable) -> int:
-        """Give new cells their bins; returns the first of them."""
-        start, finest = len(self._bins.values), self.levels[0]
-        place = (table.centers_um[start:] / finest.bin_um).astype(np.int64)
-        bins = place[:, 1] * finest.shape[1] + place[:, 0]
-        self._bins.append(bins)
-        np.add.at(finest.counts, bins, 1)
+    def _place(self, table: CellTable, n: int) -> int:
+        """Count cells up to the n-th in their bins; returns the first of them."""
+        start, finest = self._counted, self.levels[0]
+        new = table.centers_um[len(self._bins) : n]
+        place = (new / finest.bin_um).astype(np.int64)
+        self._bins.append(place[:, 1] * finest.shape[1] + place[:, 0])
+        np.add.at(finest.counts, self._bins.values[start:n], 1)
+        self._counted = n
         return start
+
+    def _forget(self) -> None:
+        """No cell has a value: a gene that is looked up begins anew."""
+        for level in self.levels:
+            level.counts[:] = 0
+            level.rgba[:] = 0
+        self._counted, self._summed = 0, (None, None)
+        self._occupied = None
 
 
 def _level(bin_um: float, height: int, width: int) -> _Level:

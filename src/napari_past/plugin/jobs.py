@@ -18,7 +18,7 @@ Done = Callable[[object], None]
 class Jobs(QObject):
     """Starts jobs and hands over what they return; errors are shown in one sentence."""
 
-    began = Signal(str)
+    began = Signal()
     ended = Signal()
     idle = Signal()
     """No job runs and none waits."""
@@ -26,6 +26,8 @@ class Jobs(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._job: Job | None = None
+        self.label = ""
+        """What the running job does."""
         self._done: Done | None = None
         self._waiting: deque[tuple[Work, Done | None, str]] = deque()
 
@@ -55,10 +57,10 @@ class Jobs(QObject):
     def _start(self) -> None:
         if self._job is not None or not self._waiting:
             return
-        work, self._done, label = self._waiting.popleft()
+        work, self._done, self.label = self._waiting.popleft()
         self._job = Job(work)
         self._job.ended.connect(self._on_ended)
-        self.began.emit(label)
+        self.began.emit()
         self._job.start()
 
     def _on_ended(self, error: BaseException | None) -> None:

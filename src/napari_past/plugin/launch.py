@@ -12,8 +12,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_past.plugin.reader import slide_layer
 from napari_past.plugin.region_shapes import add_regions_layer, complete_names
+from napari_past.plugin.telling import too_wide
 from napari_past.plugin.viewport import fly_to
-from napari_past.plugin.widget import MOST_VIEW_MM2, VirtualStaining
+from napari_past.plugin.widget import VirtualStaining
 from napari_past.slide import open_slide
 from napari_past.space import world_from_um
 from napari_past.types import Rect
@@ -80,7 +81,7 @@ def demo(
     viewer.reset_view()
     _wait_until_idle(widget)
     widget.panel.gene.set_gene(gene)
-    if bounds.width_um * bounds.height_um / 1e6 <= MOST_VIEW_MM2:
+    if not too_wide(bounds):
         widget.stain_slide()
     else:
         tissue = slide.tissue_mask()

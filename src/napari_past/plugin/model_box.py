@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_past.errors import UnknownModel
 from napari_past.model import Model, available_models, model_path
@@ -27,10 +34,16 @@ class ModelBox(QWidget):
         for name in available_models():
             self.box.addItem(name, name)
         self.load = QPushButton("Load model…")
-        layout = QHBoxLayout(self)
+        self.bank = QPushButton("Reference bank…")
+        self.bank.setToolTip("Measured cells to look genes and cell types up in.")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.load)
+        buttons.addWidget(self.bank)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.box, 1)
-        layout.addWidget(self.load)
+        layout.setSpacing(4)
+        layout.addWidget(self.box)
+        layout.addLayout(buttons)
         self.box.activated.connect(lambda _: self.chosen.emit(str(self.box.currentData())))
         self.load.clicked.connect(self._on_load)
 

@@ -51,24 +51,10 @@ class OutlineDrawing:
         mpp: float,
         shape: tuple[int, int] | None = None,
     ) -> None:
-        # Whole pixels of the grid at `mpp`, so that a line does not move with the field.
-        x0, y0 = math.floor(field.x_um / mpp), math.floor(field.y_um / mpp)
-        if shape is None:
-            shape = math.ceil(field.y1_um / mpp) - y0, math.ceil(field.x1_um / mpp) - x0
-        self.grid = PixelGrid(x0 * mpp, y0 * mpp, mpp)
+        self.grid = field_grid(field, mpp)
         self.cells = cells
         """Indices of those that were drawn."""
-        image = Image.new("I", (shape[1], shape[0]), 0)
-        draw = ImageDraw.Draw(image)
-        chosen = outlines.take(cells)
-        yx = np.round(self.grid.to_px(chosen.vertices_um)).astype(int)
-        xy = yx[:, ::-1].ravel().tolist()
-        bounds = (2 * chosen.offsets).tolist()
-        for k in range(len(cells)):
-            ring = xy[bounds[k] : bounds[k + 1]]
-            if len(ring) >= 6:
-                draw.line(ring + ring[:2], fill=k + 1, width=1)
-        self._owner: npt.NDArray[np.int32] = np.asarray(image)
+        self._owner = drawn_cells(outlines, cells, self.grid, shape or field_shape(field, mpp))
 
     def labels(self, classes: npt.NDArray[np.int8] | None) -> npt.NDArray[np.uint8]:
         """(Y, X), 1 to 4 for the classes 0 to 3 and 5 without one; ``None`` draws all plain.
@@ -85,6 +71,62 @@ class OutlineDrawing:
         return table[self._owner]
 
 
+def drawn_cells(
+    outlines: Outlines,
+    cells: npt.NDArray[np.intp],
+    grid: PixelGrid,
+    shape: tuple[int, int],
+    filled: bool = False,
+) -> npt.NDArray[np.int32]:
+    """Which of some cells each pixel belongs to, (Y, X): its place among them and one, else 0.
+
+    Parameters
+    ----------
+    outlines
+        Of all cells.
+    cells
+        Indices (m,) of those to draw.
+    filled
+        Whether whole nuclei are drawn rather than lines around them.
+    """
+    image = Image.new("I", (shape[1], shape[0]), 0)
+    draw = ImageDraw.Draw(image)
+    chosen = outlines.take(cells)
+    yx = np.round(grid.to_px(chosen.vertices_um)).astype(int)
+    xy = yx[:, ::-1].ravel().tolist()
+    bounds = (2 * chosen.offsets).tolist()
+    for k in range(len(cells)):
+        ring = xy[bounds[k] : bounds[k + 1]]
+        if len(ring) < 6:
+            continue
+        if filled:
+            draw.polygon(ring, fill=k + 1)
+        else:
+            draw.line(ring + ring[:2], fill=k + 1, width=1)
+    return np.asarray(image)
+
+
+def field_grid(field: Rect, mpp: float) -> PixelGrid:
+    """Whole pixels of the slide's grid at `mpp`, so that a drawing does not move with the field."""
+    return PixelGrid(math.floor(field.x_um / mpp) * mpp, math.floor(field.y_um / mpp) * mpp, mpp)
+
+
+def field_shape(field: Rect, mpp: float) -> tuple[int, int]:
+    """(height, width) in pixels that a field needs on its grid."""
+    x0, y0 = math.floor(field.x_um / mpp), math.floor(field.y_um / mpp)
+    return math.ceil(field.y1_um / mpp) - y0, math.ceil(field.x1_um / mpp) - x0
+
+
+def placement(grid: PixelGrid) -> dict[str, object]:
+    """Where a drawing lies in napari's world, as arguments of its layer."""
+    return {
+        "scale": (grid.mpp, grid.mpp),
+        # napari places the centre of the first pixel.
+        "translate": world_from_um(np.array([[grid.x0_um, grid.y0_um]]) + grid.mpp / 2)[0],
+        "units": ("um", "um"),
+    }
+
+
 def drawing_mpp(canvas_mpp: float) -> float:
     """µm/px at which outlines are drawn for a canvas: the next power of two, at least 0.25."""
     return max(FINEST_MPP, 2.0 ** math.ceil(math.log2(canvas_mpp) - 1e-9))
@@ -92,15 +134,11 @@ def drawing_mpp(canvas_mpp: float) -> float:
 
 def outline_layer(drawing: OutlineDrawing, classes: npt.NDArray[np.int8] | None) -> LayerData:
     """The drawing as a labels layer in µm."""
-    grid = drawing.grid
     arguments = {
         "name": LAYER_NAME,
-        "scale": (grid.mpp, grid.mpp),
-        # napari places the centre of the first pixel.
-        "translate": world_from_um(np.array([[grid.x0_um, grid.y0_um]]) + grid.mpp / 2)[0],
-        "units": ("um", "um"),
         "opacity": 1.0,
         "colormap": outline_colours(),
+        **placement(drawing.grid),
     }
     return drawing.labels(classes), arguments, "labels"
 

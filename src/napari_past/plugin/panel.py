@@ -28,6 +28,7 @@ from napari_past.plugin.model_box import ModelBox
 from napari_past.plugin.overview_map import OverviewMap
 from napari_past.plugin.region_box import RegionBox
 from napari_past.plugin.slide_box import SlideBox
+from napari_past.plugin.types_box import TypesBox
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.types import RESEARCH_USE
 
@@ -45,6 +46,7 @@ class Panel(QWidget):
         self.gene = GeneBox()
         self.compare = QCheckBox("Compare with a second gene")
         self.second = GeneBox()
+        self.types = TypesBox()
         self.live = QCheckBox("Live: stain where I look")
         self.live.setToolTip("When the view rests, its tissue is analysed, the centre first.")
         self.live.setChecked(True)
@@ -54,7 +56,6 @@ class Panel(QWidget):
         self.stain_regions.setToolTip("Stain the selected shapes; with none selected, all regions.")
         self.stain_slide = QPushButton("Whole slide")
         self.progress = QProgressBar()
-        self.progress.setFormat("%v of %m tiles")
         self.cancel = QPushButton("Cancel")
         self.status = WrappedLabel()
         self.overview = overview
@@ -79,6 +80,7 @@ class Panel(QWidget):
             "Stain",
             self.models,
             self.gene,
+            self.types,
             self.compare,
             self.second,
             self.live,
@@ -116,16 +118,18 @@ class Panel(QWidget):
         self.setMinimumWidth(WIDTH_PX)
         # napari adds empty space below a docked widget that does not ask for all the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.second.hide()
-        self.compare.toggled.connect(self.second.setVisible)
+        self._has_cells = False
+        self.compare.toggled.connect(self._arrange)
+        self.types.by_type.toggled.connect(self._arrange)
         self.tell_following("")
         self.end()
         self.set_state(can_stain=False, has_cells=False)
 
-    def working(self, label: str, done: int = 0, total: int = 0) -> None:
-        """A job goes on, in tiles; without a total it is not known how long."""
+    def working(self, label: str, done: int = 0, total: int = 0, of: str = "tiles") -> None:
+        """A job goes on; without a total it is not known how long."""
         # Qt paints a progress bar at every change, and the canvas with it: once is enough.
         self.progress.setUpdatesEnabled(False)
+        self.progress.setFormat(f"%v of %m {of}")
         self.progress.setRange(0, total)
         self.progress.setValue(done)
         self.progress.setUpdatesEnabled(True)
@@ -147,9 +151,17 @@ class Panel(QWidget):
         """What can be done now; sections without meaning yet are hidden."""
         for button in (self.stain_view, self.stain_regions, self.stain_slide, self.live):
             button.setEnabled(can_stain)
+        self._has_cells = has_cells
         self._cell_section.setVisible(has_cells)
-        self._cutoff_section.setVisible(has_cells)
         self._export_section.setVisible(has_cells)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """What is about the colours of genes is hidden while types are shown."""
+        by_gene = not self.types.by_type.isChecked()
+        self.compare.setVisible(by_gene)
+        self.second.setVisible(by_gene and self.compare.isChecked())
+        self._cutoff_section.setVisible(self._has_cells and by_gene)
 
 
 def _section(title: str, *widgets: QWidget) -> QWidget:

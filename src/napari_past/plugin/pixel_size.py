@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import napari
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Image, Layer
 
 from napari_past.plugin.reader import METADATA_KEY, slide_ref
+from napari_past.types import Rect
 
 UM = "um"
 
@@ -42,3 +43,12 @@ def set_pixel_size(viewer: napari.Viewer, layers: Iterable[Layer], mpp: float) -
         camera = viewer.scene.camera
         center, zoom = np.asarray(camera.center) * mpp, camera.zoom / mpp
         camera.center, camera.zoom = tuple(center), zoom
+
+
+def bounds_of(slide: Image) -> Rect | None:
+    """A slide layer in µm; None without its pixel size."""
+    if in_pixels(slide):
+        return None
+    height_px, width_px = slide.data[0].shape[:2]
+    mpp = float(slide.scale[-1])
+    return Rect(0.0, 0.0, width_px * mpp, height_px * mpp)

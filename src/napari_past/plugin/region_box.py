@@ -101,4 +101,5 @@ def score_note(table: ScoreTable, gene: str, model: str) -> str:
         lines.append(f"Left out by the mask: {table.unscored:,} cells.")
     score = table.score_name[0].upper() + table.score_name[1:]
     lines.append(f"{score} of {gene} predicted by {model}; interval: {table.interval_name}.")
-    return " ".join(lines)
+    lines.append(table.rules.sentence)
+    return " ".join(line for line in lines if line)

@@ -7,9 +7,9 @@ import math
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_past.stain import ScoreRow, ScoreTable
+from napari_past.stain import PLAIN_GENE, ScoreRow, ScoreRules, ScoreTable
 
-HEADERS = ("Region\nrole", "n", "0", "1+", "2+", "3+", "% pos.", "Pseudo-H\n95 % int.")
+HEADERS = ("Region\nrole", "n", "0", "1+", "2+", "3+", "% pos.")
 MISSING = "–"
 _ROW_HEIGHT = 36
 _MOST_ROWS = 6
@@ -21,8 +21,8 @@ class RegionTable(QTableWidget):
     chosen = Signal(str)
 
     def __init__(self) -> None:
-        super().__init__(0, len(HEADERS))
-        self.setHorizontalHeaderLabels(HEADERS)
+        super().__init__(0, len(HEADERS) + 1)
+        self.setHorizontalHeaderLabels([*HEADERS, score_header(PLAIN_GENE)])
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -50,12 +50,14 @@ class RegionTable(QTableWidget):
         rows = () if table is None else table.rows
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         self.setRowCount(len(rows))
+        rules = PLAIN_GENE if table is None else table.rules
+        self.setHorizontalHeaderLabels([*HEADERS, score_header(rules)])
         for i, row in enumerate(rows):
             for j, text in enumerate(row_texts(row)):
                 item = QTableWidgetItem(text)
                 if j:
                     item.setTextAlignment(right)
-                item.setToolTip(row.explanation or f"{row.region}: {row.denominator}")
+                item.setToolTip(row_tip(row))
                 item.setData(Qt.ItemDataRole.UserRole, row.region)
                 self.setItem(i, j, item)
             self.setRowHeight(i, _ROW_HEIGHT)
@@ -71,10 +73,48 @@ class RegionTable(QTableWidget):
             self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
 
 
+def score_header(rules: ScoreRules) -> str:
+    """What the last column holds for a marker."""
+    if rules.h_score:
+        return "Pseudo-H\n95 % int."
+    return "% in\nhot spot" if rules.hot_spot else "% pos.\n95 % int."
+
+
 def row_texts(row: ScoreRow) -> tuple[str, ...]:
-    """The cells of one line, in the order of `HEADERS`."""
-    interval = MISSING if math.isnan(row.lo) else f"{row.lo:.0f}–{row.hi:.0f}"
-    score = MISSING if math.isnan(row.h_score) else f"{row.h_score:.0f}"
+    """The cells of one line, in the order of `HEADERS`, and the marker's score."""
     percent = MISSING if math.isnan(row.pct_positive) else f"{row.pct_positive:.1f}"
     counts = (f"{n}" for n in (row.n, row.n0, row.n1, row.n2, row.n3))
-    return (f"{row.region}\n{row.role}", *counts, percent, f"{score}\n{interval}")
+    return (f"{row.region}\n{row.role}", *counts, percent, _score(row))
+
+
+def _score(row: ScoreRow) -> str:
+    rules = row.rules
+    if row.insufficient:
+        return "too few\ncells"
+    if rules.h_score:
+        return f"{row.h_score_text}\n{_interval(row.lo, row.hi)}"
+    if rules.hot_spot:
+        return MISSING if row.hot_spot is None else f"{row.hot_spot.pct_positive:.1f}"
+    return _interval(row.pct_lo, row.pct_hi)
+
+
+def _interval(lo: float, hi: float) -> str:
+    return MISSING if math.isnan(lo) else f"{lo:.0f}–{hi:.0f}"
+
+
+def row_tip(row: ScoreRow) -> str:
+    """All that is known of one region, a line each."""
+    lines = [f"{row.region}: {row.denominator}", row.insufficient]
+    if row.rules.allred and row.allred is not None:
+        lines.append(f"{row.rules.allred_name} {row.allred.total}")
+    if row.rules.hot_spot and row.hot_spot is not None:
+        lines.append(row.hot_spot.sentence)
+    if row.rules.density and not math.isnan(row.density_mm2):
+        lines.append(
+            f"{row.area_mm2:.2f} mm², {row.density_mm2:,.0f} cells/mm², "
+            f"{row.positive_mm2:,.0f} positive/mm²"
+        )
+    if row.excluded:
+        lines.append(f"excluded by Ignore* regions: {row.excluded:,} cells")
+    lines.append(row.explanation)
+    return "\n".join(line for line in lines if line)

@@ -9,7 +9,7 @@ from napari_past.plugin.latest import Latest
 from napari_past.plugin.region_box import score_note
 from napari_past.plugin.staining import Staining
 from napari_past.quality import QualityMask
-from napari_past.stain import ScoreTable, score_table
+from napari_past.stain import ScoreTable, rules_of, score_table
 from napari_past.types import Region
 
 
@@ -52,16 +52,22 @@ class Scoring(QObject):
             self._latest.drop()
             self.scored.emit(None, why_not if table is not None and len(table) else "")
             return
+        if not len(shown.values):
+            self._latest.drop()
+            self.scored.emit(None, part)
+            return
         # The table grows meanwhile, in the GUI thread: what it holds already never changes.
         values, centers = shown.values, table.centers_um[: len(shown.values)]
         cutoffs, gene, model = shown.cutoffs, shown.resolved.label, table.model.name
+        rules = rules_of(shown.resolved)
 
         def work() -> tuple[ScoreTable, str]:
             unscored = None if mask is None else mask.kind_at(centers) > 0
             areas = None if mask is None else mask.area_mm2()
             scores = score_table(
-                values, centers, cutoffs, regions, unscored=unscored, unscored_area_mm2=areas
-            )
+                values, centers, cutoffs, regions,
+                rules=rules, unscored=unscored, unscored_area_mm2=areas,
+            )  # fmt: skip
             return scores, " ".join([score_note(scores, gene, model), part]).strip()
 
         self._latest.ask(work)

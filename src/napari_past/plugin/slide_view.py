@@ -31,11 +31,9 @@ from napari_past.plugin.outline_labels import (
     outline_layer,
 )
 from napari_past.plugin.staining import Staining, extended
-from napari_past.plugin.viewport import canvas_mpp, view_rect, widened
+from napari_past.plugin.type_view import MARGIN, TypeView
+from napari_past.plugin.viewport import canvas_mpp, drawn_field, view_rect, widened
 from napari_past.types import Rect
-
-MARGIN = 0.25
-"""Of the field's size, drawn on each side beyond it, so that a small pan shows no edge."""
 
 
 class SlideView:
@@ -57,6 +55,9 @@ class SlideView:
         """Which cells the points layer holds."""
         self.from_afar = False
         """Whether the map is shown in place of points."""
+        self.types = TypeView(viewer)
+        self.least_margin: float | None = None
+        """Of cells that are shown by their type; None shows cells in a gene's colours."""
         self._map: GeneMap | None = None
         self._mapped = 0
         """Cells on the map, in the colours of `_mapped_as`."""
@@ -70,6 +71,8 @@ class SlideView:
         self._plain = False
         """Whether the outlines are drawn without classes."""
         self._visible = True
+        self._showing: Layer | None = None
+        """The layer of the cells' colours that is in use."""
         self._hidden: list[Layer] = []
 
     # ---- what is shown -----------------------------------------------------------------------
@@ -79,14 +82,20 @@ class SlideView:
         if table is not self.table:
             self._map = self._mapped_as = self._outlined = self._pointed_as = None
             self._mapped = 0
+            self.types.forget()
         self.table, self.shown = table, shown
         for layer in self._hidden:
             layer.visible = True
         self._hidden = []
         self._draw()
 
+    def show_types(self, least_margin: float | None) -> None:
+        """Show cells by their type, those of a smaller margin as between two; None shows genes."""
+        self.least_margin = least_margin
+        self._draw()
+
     def grow(self) -> None:
-        """Show the cells that were added to the table since."""
+        """Show the cells that were added to the table, and the values that came, since."""
         if self.table is None or self.shown is None:
             return
         before, self.shown = self.shown, extended(self.shown, self.table)
@@ -104,14 +113,18 @@ class SlideView:
     def hide(self) -> None:
         """Show no cells, until some are shown again."""
         self.table = self.shown = None
-        layers = (self.points, self.map, self.outlines)
+        layers = (self.points, self.map, self.outlines, self.types.layer)
         there = [layer for layer in layers if layer is not None and layer in self._viewer.layers]
-        self._hidden = [layer for layer in there if layer.visible]
+        # Nobody may have shown those again that were hidden before.
+        self._hidden += [layer for layer in there if layer.visible]
         for layer in self._hidden:
             layer.visible = False
 
     def toggle_stain(self) -> None:
         """Hide or show the cells' colours, near and far."""
+        if self.table is None:
+            return
+        self._take_note_of_eye()
         self._visible = not self._visible
         self._set_visible()
 
@@ -125,23 +138,30 @@ class SlideView:
         table, shown = self.table, self.shown
         if table is None or shown is None or (len(table) == 0 and self.points is None):
             return
-        view = view_rect(self._viewer)
-        few = len(table) <= min(MOST_OUT_OF_VIEW, MOST_POINTS)
-        in_view = np.arange(len(table)) if few else table.in_rect(view)
-        coarse = canvas_mpp(self._viewer) > COARSEST_POINTS_MPP and len(in_view) > 0
-        afar = coarse or len(in_view) > MOST_POINTS
-        if afar:
-            self._draw_map(table, shown)
+        self._take_note_of_eye()
+        if self.least_margin is None:
+            self._draw_gene(table, shown)
         else:
-            if not few:
-                near = table.in_rect(widened(view, MARGIN))
-                in_view = near if len(near) <= MOST_POINTS else in_view
-            self._draw_points(table, shown, in_view)
-        if afar != self.from_afar:
-            self._take_note_of_eye()
-            self.from_afar = afar
+            self.types.draw(table, self.least_margin, self._added)
         self._set_visible()
-        self._draw_outlines(table, shown, view)
+        self._draw_outlines(table, shown)
+
+    def _draw_gene(self, table: CellTable, shown: Staining) -> None:
+        n = len(shown.values)
+        if n == 0 and self.points is None:
+            return
+        view = view_rect(self._viewer)
+        few = n <= min(MOST_OUT_OF_VIEW, MOST_POINTS)
+        in_view = np.arange(n) if few else _up_to(table.in_rect(view), n)
+        coarse = canvas_mpp(self._viewer) > COARSEST_POINTS_MPP and len(in_view) > 0
+        self.from_afar = coarse or len(in_view) > MOST_POINTS
+        if self.from_afar:
+            self._draw_map(table, shown)
+            return
+        if not few:
+            near = _up_to(table.in_rect(widened(view, MARGIN)), n)
+            in_view = near if len(near) <= MOST_POINTS else in_view
+        self._draw_points(table, shown, in_view)
 
     def _draw_points(self, table: CellTable, shown: Staining, index: npt.NDArray[np.intp]) -> None:
         points = self.points if self.points in self._viewer.layers else None
@@ -159,12 +179,13 @@ class SlideView:
     def _draw_map(self, table: CellTable, shown: Staining) -> None:
         if self._map is None:
             self._map = GeneMap(self._size_um)
+        n = len(shown.values)
         if self._mapped_as is not shown:
             self._map.show(table, shown)
-        elif self._mapped < len(table):
+        elif self._mapped < n:
             self._map.grow(table, shown)
-        changed = self._mapped_as is not shown or self._mapped < len(table)
-        self._mapped, self._mapped_as = len(table), shown
+        changed = self._mapped_as is not shown or self._mapped < n
+        self._mapped, self._mapped_as = n, shown
         name = f"{layer_name(table, shown)} (map)"
         if self.map is None or self.map not in self._viewer.layers:
             pictures, arguments, _ = self._map.layer(name)
@@ -175,7 +196,7 @@ class SlideView:
             self.map.refresh(extent=False, thumbnail=False)
         self.map.name = name
 
-    def _draw_outlines(self, table: CellTable, shown: Staining, view: Rect) -> None:
+    def _draw_outlines(self, table: CellTable, shown: Staining) -> None:
         present = self.outlines is not None and self.outlines in self._viewer.layers
         if canvas_mpp(self._viewer) > COARSEST_MPP:
             if present and self.outlines is not None and self._outlined is not None:
@@ -183,11 +204,7 @@ class SlideView:
                 self._redraw_outlines(np.zeros_like(self.outlines.data))
             return
         mpp = drawing_mpp(canvas_mpp(self._viewer))
-        # Always as many pixels: napari's textures of other sizes pile up in memory.
-        shape = tuple(round((1 + 2 * MARGIN) * side) for side in self._viewer.canvas.size)
-        x, y = view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
-        height, width = (side * mpp for side in shape)
-        field = Rect(x - width / 2, y - height / 2, width, height)
+        field, shape = drawn_field(self._viewer, mpp, MARGIN)
         index = table.in_rect(field)
         # Cells are only ever added, so as many are the same ones.
         asked = (field, len(index), mpp)
@@ -195,12 +212,14 @@ class SlideView:
         if self._drawing is None or anew:
             self._drawing = OutlineDrawing(table.outlines, index, field, mpp, shape)
             self._outlined = asked
-        if present and not anew and self._plain and not shown.as_classes:
+        plain = not shown.as_classes or self.least_margin is not None
+        if present and not anew and self._plain and plain:
             return
-        self._plain = not shown.as_classes
-        classes = None
-        if shown.as_classes:
-            classes = shown.classes_of(shown.values[self._drawing.cells])
+        self._plain, classes = plain, None
+        if not plain:
+            cells, n = self._drawing.cells, len(shown.values)
+            classes = np.full(len(cells), -1, np.int8)
+            classes[cells < n] = shown.classes_of(shown.values[_up_to(cells, n)])
         labels, arguments, _ = outline_layer(self._drawing, classes)
         if self.outlines is None or not present:
             self.outlines = self._added(lambda: self._viewer.add_labels(labels, **arguments))
@@ -224,15 +243,21 @@ class SlideView:
     # ---- order and visibility ----------------------------------------------------------------
 
     def _take_note_of_eye(self) -> None:
-        """The eye in the layer list counts for the layer that takes the place of another."""
-        before = self.map if self.from_afar else self.points
-        if before is not None and before in self._viewer.layers:
-            self._visible = before.visible
+        """The eye in the layer list counts, also for the layer that takes the place of another."""
+        if self._showing is not None and self._showing in self._viewer.layers:
+            self._visible = self._showing.visible
 
     def _set_visible(self) -> None:
-        for layer, wanted in ((self.points, not self.from_afar), (self.map, self.from_afar)):
-            if layer is not None and layer.visible != (wanted and self._visible):
-                layer.visible = wanted and self._visible
+        if self.least_margin is not None:
+            self._showing = self.types.layer
+        else:
+            self._showing = self.map if self.from_afar else self.points
+        for layer in (self.points, self.map, self.types.layer):
+            if layer is None:
+                continue
+            wanted = layer is self._showing and self._visible
+            if layer.visible != wanted:
+                layer.visible = wanted
 
     def _added(self, add: Any) -> Any:
         """Add a layer without taking the tool out of the user's hand; regions stay on top."""
@@ -241,4 +266,13 @@ class SlideView:
             added: Layer = add()
             for layer in [layer for layer in layers if isinstance(layer, Shapes)]:
                 layers.move(layers.index(layer), len(layers))
+            lines = self.outlines
+            if isinstance(added, Labels) and lines in layers and added is not lines:
+                # Lines keep nuclei apart that touch.
+                layers.move(layers.index(added), layers.index(lines))
         return added
+
+
+def _up_to(index: npt.NDArray[np.intp], n: int) -> npt.NDArray[np.intp]:
+    """Those of some cells, ascending, that come before the n-th."""
+    return index[: np.searchsorted(index, n)]

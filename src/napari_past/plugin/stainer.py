@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_past.engine import TileQueue, Workers
 from napari_past.errors import PastError
@@ -15,6 +16,7 @@ from napari_past.types import Rect, TileResult, TileSpec
 
 BATCH_MS = 120
 """Results are shown together that come within this time: drawing costs more than a tile's cells."""
+CLOCK_MS = 1000
 
 
 class Stainer(QObject):
@@ -40,7 +42,14 @@ class Stainer(QObject):
         self._run: list[TileSpec] = []
         self.run_total = 0
         """Tiles of the run that goes on, finished ones included; 0 without one."""
+        self._began: float | None = None
+        """When there was something to do after there was nothing."""
+        self._cells = 0
+        """That came since."""
         self._timer = settling_timer(self, BATCH_MS, self._take)
+        self._clock = QTimer(self)
+        self._clock.setInterval(CLOCK_MS)
+        self._clock.timeout.connect(self.changed)
         # Emitted in the workers' threads, received here: layers change in the GUI thread alone.
         self._told.connect(self._on_told)
 
@@ -62,6 +71,14 @@ class Stainer(QObject):
     def busy(self) -> bool:
         """Whether anything is wanted, the ring included."""
         return bool(self._seen or self._run or self._ring)
+
+    @property
+    def cells_per_s(self) -> float:
+        """Cells that were encoded a second since work began; 0 while none were."""
+        if self._began is None:
+            return 0.0
+        cells = self._cells + self._workers.cells_under_way
+        return cells / max(time.monotonic() - self._began, 1e-3)
 
     def set_session(self, session: Session | None) -> None:
         """Work on another slide or model; what was wanted is forgotten, what is done is stored."""
@@ -114,9 +131,22 @@ class Stainer(QObject):
         self._workers.close()
 
     def _ask(self) -> None:
+        if not self.busy:
+            self._began = None
+        elif self._began is None:
+            self._began, self._cells = time.monotonic(), 0
+        self._run_clock()
         if self._queue is not None:
             self._queue.want(list(dict.fromkeys([*self._seen, *self._run, *self._ring])))
         self.changed.emit()
+
+    def _run_clock(self) -> None:
+        """While tiles take minutes, the rate is told between them."""
+        session = self._session
+        if session is not None and session.whole.model.crops and self.busy:
+            self._clock.start()
+        else:
+            self._clock.stop()
 
     def _on_result(self, result: TileResult) -> None:
         self._results.append(result)
@@ -136,7 +166,7 @@ class Stainer(QObject):
         if session is None:
             return
         if results:
-            session.add(results)
+            self._cells += session.add(results)
             done = session.finished
             self._seen = [tile for tile in self._seen if not done(tile)]
             self._ring = [tile for tile in self._ring if not done(tile)]
@@ -144,6 +174,9 @@ class Stainer(QObject):
             if not self._run:
                 self.run_total = 0
             self.arrived.emit()
+        if not self.busy:
+            self._began = None
+            self._run_clock()
         error, self._error = self._error, None
         if error is not None:
             self._forget()

@@ -34,11 +34,11 @@ Codes = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Channel:
-    """The predicted values of one gene or marker in the cells there are."""
+    """The predicted values of one gene or marker."""
 
     resolved: Resolved
     values: npt.NDArray[np.float32]
-    """(n,)."""
+    """(n,), of the first cells of the table: of all but those that are still looked up."""
     limits: tuple[float, float]
     """Values that the colours' ends stand for."""
 
@@ -161,6 +161,8 @@ def staining(
 ) -> Staining:
     """The cells as a gene shows them; without cut-offs they are shown by expression.
 
+    Only the first cells have a value where a gene is still being looked up in a bank.
+
     Parameters
     ----------
     compared
@@ -171,9 +173,10 @@ def staining(
     """
     as_classes = look.as_classes and cutoffs is not None and compared is None
     wanted = [m for m in (resolved, compared) if m is not None]
-    known = {} if before is None or len(before.values) != len(table) else before.by_gene()
+    n = table.ready([s for m in wanted for s in m.symbols])
+    known = {} if before is None or len(before.values) != n else before.by_gene()
     missing = [m for m in wanted if m.symbols not in known]
-    new = marker_values(table, missing) if missing else []
+    new = marker_values(table, missing, 0, n) if missing else []
     known |= {m.symbols: values for m, values in zip(missing, new, strict=True)}
     channels = [Channel(m, v := known[m.symbols], automatic_limits(v)) for m in wanted]
     if look.limits is not None:
@@ -189,9 +192,10 @@ def staining(
 
 
 def extended(shown: Staining, table: CellTable) -> Staining:
-    """The same with the values of cells that were added; limits stay, so no colour changes."""
+    """The same with the values that came since; limits stay, so no colour changes."""
     channels = [c for c in (shown.first, shown.second) if c is not None]
-    new = marker_values(table, [c.resolved for c in channels], len(shown.values))
+    n = table.ready([s for c in channels for s in c.resolved.symbols])
+    new = marker_values(table, [c.resolved for c in channels], len(shown.values), n)
     longer = [
         replace(channel, values=np.concatenate([channel.values, values]))
         for channel, values in zip(channels, new, strict=True)
@@ -200,13 +204,13 @@ def extended(shown: Staining, table: CellTable) -> Staining:
 
 
 def marker_values(
-    table: CellTable, markers: Sequence[Resolved], start: int = 0
+    table: CellTable, markers: Sequence[Resolved], start: int, stop: int
 ) -> list[npt.NDArray[np.float32]]:
-    """Predicted values (n − start,) of each gene or marker, in one pass over the cells.
+    """Predicted values (stop − start,) of each gene or marker, in one pass over the cells.
 
     Several genes of a marker are averaged.
     """
-    together = table.expression([s for marker in markers for s in marker.symbols], start)
+    together = table.expression([s for m in markers for s in m.symbols], start, stop)
     found, column = [], 0
     for marker in markers:
         own = together[:, column : column + len(marker.symbols)]

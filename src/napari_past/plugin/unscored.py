@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from functools import partial
 
@@ -16,6 +15,7 @@ from napari_past.errors import Cancelled, PastError
 from napari_past.io import read_unscored
 from napari_past.plugin.autosave import Autosave
 from napari_past.plugin.latest import Latest
+from napari_past.plugin.niceness import give_way
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored_layer import UnscoredLayer
 from napari_past.quality import QualityMask
@@ -25,7 +25,6 @@ from napari_past.types import SlideRef
 
 _AFTER_MS = 1500
 """The slide and the first cells are drawn before."""
-_NICENESS = 10
 
 
 class Unscored(QObject):
@@ -136,10 +135,7 @@ class Unscored(QObject):
 
 def _found(ref: SlideRef, stop: threading.Event) -> QualityMask | None:
     """The mask that the user made, else what is found; None where it was stopped."""
-    if hasattr(os, "setpriority"):
-        # Of this thread alone, on Linux; elsewhere the process is not slowed down either.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    give_way()
     # A handle of its own: the GUI may close the session's while this reads.
     slide = open_slide(ref.path, ref.mpp, ref.series)
     try:

@@ -33,6 +33,19 @@ def widened(rect: Rect, share: float) -> Rect:
     return Rect(rect.x_um - dx, rect.y_um - dy, rect.width_um + 2 * dx, rect.height_um + 2 * dy)
 
 
+def drawn_field(viewer: napari.Viewer, mpp: float, margin: float) -> tuple[Rect, tuple[int, int]]:
+    """What a drawing of the view covers at a resolution, and its (height, width) in pixels.
+
+    The pixels are always as many as the canvas has, with a margin of a share of its size on each
+    side: napari's textures of other sizes pile up in memory.
+    """
+    view = view_rect(viewer)
+    height, width = (round((1 + 2 * margin) * side) for side in viewer.canvas.size)
+    x, y = view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
+    field = Rect(x - width * mpp / 2, y - height * mpp / 2, width * mpp, height * mpp)
+    return field, (height, width)
+
+
 def fly_to(viewer: napari.Viewer, rect: Rect) -> None:
     """Centre a rectangle of the world and zoom so that it fills the canvas with a small margin."""
     height_px, width_px = viewer.canvas.size

@@ -2,69 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import napari.viewer
-from napari.layers import Image, Layer, Shapes
-from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QCoreApplication, QObject, Signal
-from qtpy.QtGui import QCursor
-from qtpy.QtWidgets import QToolTip, QVBoxLayout, QWidget
+from napari.layers import Image, Layer
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_past.engine import CellTable, Workers, chosen_cutoffs, cores
-from napari_past.errors import GeneError, MissingCutoffs, PastError
-from napari_past.io import write_score_csv
+from napari_past.engine import CellTable, Workers, cores
+from napari_past.errors import PastError
 from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.plugin.annotating import Annotating
-from napari_past.plugin.cell_details import CellFacts
-from napari_past.plugin.export import export_cells
-from napari_past.plugin.facts import facts_of
-from napari_past.plugin.job import Job
+from napari_past.plugin.bank_dialog import BankDialog
+from napari_past.plugin.colouring import Colouring
+from napari_past.plugin.exporting import cells_to_file, scores_to_file
+from napari_past.plugin.inspecting import Inspecting
 from napari_past.plugin.jobs import Jobs
+from napari_past.plugin.keys import KEYS, bind_keys
+from napari_past.plugin.lost_worker import LostWorker
 from napari_past.plugin.memory import give_back, keep_in_few_pools
-from napari_past.plugin.microscope import MICROSCOPE_KEYS, Microscope
+from napari_past.plugin.microscope import Microscope
+from napari_past.plugin.model_loading import ModelLoading
+from napari_past.plugin.niceness import NICENESS
 from napari_past.plugin.panel import Panel
-from napari_past.plugin.pixel_size import in_pixels, set_pixel_size
-from napari_past.plugin.pointer import Pointer
+from napari_past.plugin.pixel_size import bounds_of, in_pixels, set_pixel_size
 from napari_past.plugin.reader import slide_ref
-from napari_past.plugin.region_shapes import (
-    add_regions_layer,
-    all_regions,
-    complete_names,
-    set_role,
-)
-from napari_past.plugin.scoring import Scoring
+from napari_past.plugin.region_scores import RegionScores
+from napari_past.plugin.running import Running
 from napari_past.plugin.session import Session
 from napari_past.plugin.slide_view import SlideView
 from napari_past.plugin.stainer import Stainer
-from napari_past.plugin.staining import Staining, staining
+from napari_past.plugin.staining import Staining
+from napari_past.plugin.telling import slide_facts
 from napari_past.plugin.ties import Ties
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored import Unscored
-from napari_past.plugin.viewport import clipped, fly_to, view_rect
+from napari_past.plugin.work_line import tell_work
 from napari_past.stain import ScoreTable
 from napari_past.types import Rect, Region
 
-MOST_VIEW_MM2 = 6.0
-"""A view that covers more is a run to be started knowingly, and Live waits."""
-LIMITS_HOLD = 2
-"""Automatic limits are taken anew when there are so many times the cells they came from."""
-NICENESS = 10
-"""Of the workers: the viewer has the right of way."""
 _DEBOUNCE_MS = 150
 _TRIM_MS = 3000
 """After the eye rested for so long, memory that is free goes back to the system."""
-KEYS = {
-    "G": "next gene",
-    "Shift-G": "previous gene",
-    "H": "stain on/off",
-    "O": "outlines on/off",
-    "Ctrl-Z": "undo",
-    **MICROSCOPE_KEYS,
-}
 
 
 class VirtualStaining(QWidget):
@@ -81,36 +62,39 @@ class VirtualStaining(QWidget):
         super().__init__()
         self._viewer = viewer
         keep_in_few_pools()
-        self._lost = _LostWorker(self)
-        # A core is left to the viewer.
-        threads = max(1, (cores()) - 1)
+        self._lost = LostWorker(self)
+        # A core is left to the viewer, which has the right of way.
+        threads = max(1, cores() - 1)
         workers = Workers(threads=threads, niceness=NICENESS, on_lost=self._lost.told.emit)
         self._stainer = Stainer(workers, self)
         self._jobs = Jobs(self)
-        self._scoring = Scoring(self)
         self._unscored = Unscored(viewer, self)
         self._microscope = Microscope(viewer)
-        self._pointer = Pointer(viewer, self)
         self._annotating = Annotating(viewer, self)
+        self._loading = ModelLoading(self)
         self._model: Model = load_model(DEFAULT_MODEL)
         self._layer: Image | None = None
         self._session: Session | None = None
         self._views: dict[Layer, SlideView] = {}
-        self._scores: ScoreTable | None = None
-        self._why_not = ""
         self._was_busy = False
-        self._picked = -1
-        """The cell whose details are shown; −1 for none."""
-        self._limits_of = 0
-        """Cells that there were when the limits of the colours were taken."""
         self._ties = Ties()
         self.panel = Panel(KEYS, self._microscope.overview)
+        self._running = Running(viewer, self._stainer, self._jobs, self)
+        self._region_scores = RegionScores(
+            viewer, self.panel.regions, self._annotating, self._unscored, self, self
+        )
+        self._colouring = Colouring(self.panel, self._annotating, self._unscored, self, self)
+        self._inspecting = Inspecting(
+            viewer, self.panel.cell, self._annotating, self._unscored, self, self
+        )
+        self._pointer = self._inspecting.pointer
+        self._bank_dialog = BankDialog(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self._idle_timer = settling_timer(self, 0, self._tell_idle)
         self._memory_timer = settling_timer(self, _TRIM_MS, give_back)
         self._camera_timer = settling_timer(self, _DEBOUNCE_MS, self._on_camera_rested)
-        self._region_timer = settling_timer(self, _DEBOUNCE_MS, self._on_regions_rested)
         self._connect_panel()
         self._connect_parts()
         self._connect_viewer()
@@ -138,14 +122,15 @@ class VirtualStaining(QWidget):
     @property
     def scores(self) -> ScoreTable | None:
         """What the table of regions holds."""
-        return self._scores
+        return self._region_scores.table
 
     @property
     def busy(self) -> bool:
         """Whether something that was asked for goes on."""
         stainer = self._stainer
-        jobs = self._jobs.busy or self._scoring.busy or self._unscored.busy
-        return bool(jobs or stainer.running or stainer.waiting_in_view)
+        looking_up = self._colouring.looking_up
+        parts = (self._jobs, self._region_scores, self._unscored, self._loading, looking_up)
+        return bool(stainer.running or stainer.waiting_in_view or any(part.busy for part in parts))
 
     @property
     def session(self) -> Session | None:
@@ -155,110 +140,49 @@ class VirtualStaining(QWidget):
     @property
     def slide_bounds(self) -> Rect | None:
         """The chosen slide in µm; None without one or without its pixel size."""
-        if self._layer is None or in_pixels(self._layer):
-            return None
-        height_px, width_px = self._layer.data[0].shape[:2]
-        mpp = float(self._layer.scale[-1])
-        return Rect(0.0, 0.0, width_px * mpp, height_px * mpp)
+        return None if self._layer is None else bounds_of(self._layer)
 
     def regions(self, selected: bool = False) -> tuple[Region, ...]:
         """Regions of every shapes layer in µm, or the selected shapes alone."""
-        return all_regions(self._viewer.layers, selected)
+        return self._region_scores.regions(selected)
 
     # ---- what it does ------------------------------------------------------------------------
 
     def stain_view(self) -> None:
         """Stain what the canvas shows."""
-        area = self._view_on_slide()
-        if area is None:
-            show_warning("The slide is not in view; move to its tissue and try again.")
-        elif _mm2(area) > MOST_VIEW_MM2:
-            show_warning(
-                f"This view covers {_mm2(area):.0f} mm²; zoom in to {MOST_VIEW_MM2:.0f} mm² or "
-                f"less, or use Whole slide."
-            )
-        else:
-            self._run(area)
+        self._running.stain_view()
 
     def stain_regions(self) -> None:
         """Stain the selected shapes; with none selected, all regions that are not ignored."""
-        regions = self.regions(selected=True) or self.regions()
-        wanted = tuple(r for r in regions if not r.ignored)
-        if not wanted:
-            show_warning("There is no region to stain; draw one with New regions layer first.")
-            return
-        self._run(None, wanted)
+        self._running.stain_regions(self.regions(selected=True) or self.regions())
 
     def stain_slide(self) -> None:
         """Stain all tissue."""
-        self._run(None)
+        self._running.run(None)
 
     def cancel(self) -> None:
-        """End the run; finished tiles are kept. Live goes on where it is switched on."""
-        self._stainer.cancel()
+        """End the run, or else the look-up; what is finished is kept. Live goes on where it is
+        switched on."""
+        if self._stainer.running:
+            self._stainer.cancel()
+        else:
+            self._colouring.looking_up.stop()
 
     def load_model_file(self, path: str) -> None:
-        """Use a model by name or path; a file that is no model is told in a notification."""
-        try:
-            model = load_model(path)
-            _ = model.genes  # its bank, if it has one, is opened here, where a mistake can be told
-        except PastError as exc:
-            show_error(str(exc))
-            self.panel.models.set_model(self._model)
-            return
-        # First: what is shown is of the former model, and its genes may not be those of this one.
-        self._close_session()
-        if self.view is not None:
-            self.view.hide()
-        self._use_model(model)
-        self._open_slide()
+        """Use a model by name or path, once it is read; a file that is none is told of."""
+        self._loading.load(path)
+        self._on_work()
 
     def export_cells_to(self, path: str | Path) -> None:
         """Write the cells in the format of the suffix, beside the GUI thread."""
-        session, shown, regions = self._session, self.shown, self.regions()
-        if session is None:
-            return
-        if shown is None:
-            show_warning(self._nothing_shown)
-            return
-        target, mask = Path(path), self._unscored.mask
-        notes = self._annotating.cell_notes
-
-        def work(job: Job) -> int:
-            cells = session.cells()
-            cells.quality = mask
-            export_cells(cells, shown.resolved, shown.cutoffs, target, regions, notes)
-            return len(cells)
-
-        def done(n: object) -> None:
-            show_info(f"Saved {n:,} cells to {target}.")
-
-        self._jobs.run(work, f"Writing {target.name}", done)
-
-    @property
-    def _nothing_shown(self) -> str:
-        """Why no gene is shown, and what to do."""
-        if not self._model.genes:
-            return (
-                f"{self._model.name} has no read-out, so nothing can be shown: load a model with "
-                f"one, or one with a reference bank (`past-train bank`)."
-            )
-        return "No gene is shown: choose one first."
+        cells_to_file(
+            self._jobs, self._session, self.shown, self.regions(), self._unscored.mask,
+            self._annotating.cell_notes, Path(path),
+        )  # fmt: skip
 
     def export_scores_to(self, path: str | Path) -> None:
         """Write the table of scores as CSV."""
-        session, shown = self._session, self.shown
-        if self._scores is None or session is None or shown is None:
-            show_warning("There are no scores to export.")
-            return
-        scores, target = self._scores, Path(path)
-        origin = session.origin_of_scores(shown.resolved)
-
-        def work(job: Job) -> None:
-            write_score_csv(scores, target, origin)
-
-        self._jobs.run(work, f"Writing {target.name}",
-                       lambda _: show_info(f"Saved the scores to {target}."))  # fmt: skip
+        scores_to_file(self._jobs, self._session, self.shown, self.scores, Path(path))
 
     # ---- connections -------------------------------------------------------------------------
 
@@ -267,23 +191,13 @@ class VirtualStaining(QWidget):
         panel.slide.chosen.connect(self._on_slide_chosen)
         panel.slide.mpp_given.connect(self._on_mpp_given)
         panel.models.chosen.connect(self.load_model_file)
-        panel.gene.resolved.connect(self._on_gene)
-        panel.second.resolved.connect(self._show_again)
-        panel.compare.toggled.connect(self._show_again)
+        panel.models.bank.clicked.connect(self._bank_dialog.come_up)
         panel.live.toggled.connect(self._follow)
         panel.stain_view.clicked.connect(self.stain_view)
         panel.stain_regions.clicked.connect(self.stain_regions)
         panel.stain_slide.clicked.connect(self.stain_slide)
         panel.cancel.clicked.connect(self.cancel)
-        panel.look.changed.connect(self._show_again)
-        panel.cutoffs.changed.connect(self._on_cutoffs)
-        panel.regions.new_layer.connect(self._on_new_regions)
-        panel.regions.role_chosen.connect(self._on_role)
-        panel.regions.region_chosen.connect(self._on_region_chosen)
-        panel.regions.unscored.edit.connect(self._unscored.edit)
-        panel.regions.unscored.read.connect(self._unscored.read)
-        panel.regions.unscored.counted.connect(self._unscored.set_counted)
-        panel.regions.note_given.connect(self._annotating.set_region_note)
+        panel.following.linkActivated.connect(self._colouring.go_on)
         panel.cell.note_changed.connect(self._annotating.set_cell_note)
         panel.export.cells_to.connect(self.export_cells_to)
         panel.export.scores_to.connect(self.export_scores_to)
@@ -293,12 +207,16 @@ class VirtualStaining(QWidget):
         self._stainer.changed.connect(self._on_progress)
         self._stainer.failed.connect(self._on_failed)
         self._lost.told.connect(show_warning)
-        self._jobs.began.connect(self._on_job_began)
-        self._jobs.ended.connect(self._on_job_ended)
-        self._scoring.scored.connect(self._on_scored)
-        self._unscored.changed.connect(self._on_unscored)
-        self._pointer.hovered.connect(self._on_hovered)
-        self._pointer.picked.connect(self._on_picked)
+        self._jobs.began.connect(self._on_work)
+        self._jobs.ended.connect(self._on_progress)
+        self._loading.loaded.connect(self._on_loaded)
+        self._loading.failed.connect(self._on_not_loaded)
+        self._loading.ended.connect(self._on_work)
+        self._bank_dialog.built.connect(self.load_model_file)
+        self._colouring.changed.connect(self._on_coloured)
+        self._colouring.looking_up.changed.connect(self._on_work)
+        self._region_scores.changed.connect(self._on_work)
+        self._unscored.changed.connect(self._on_work)
         self._annotating.restored.connect(self._on_restored)
 
     def _connect_viewer(self) -> None:
@@ -311,31 +229,14 @@ class VirtualStaining(QWidget):
         ):
             emitter.connect(slot)
             self._ties.add(partial(emitter.disconnect, slot))
-        for key, action in {
-            "G": lambda _: self.panel.gene.step(1),
-            "Shift-G": lambda _: self.panel.gene.step(-1),
-            "H": lambda _: self._toggle(SlideView.toggle_stain),
-            "O": lambda _: self._toggle(SlideView.toggle_outlines),
-            "Control-Z": lambda _: self._annotating.undo(),
-            "Control-Shift-Z": lambda _: self._annotating.redo(),
-        }.items():
-            viewer.bind_key(key, action, overwrite=True)
-            self._ties.add(partial(viewer.bind_key, key, None))
-        self._ties.add(self._stainer.close)
-        self._ties.add(self._jobs.clear)
-        self._ties.add(self._unscored.close)
-        self._ties.add(self._microscope.close)
-        self._ties.add(self._annotating.close)
-        self._ties.add(self._pointer.disconnect_viewer)
-        # Slots of this object are gone when `destroyed` is emitted; `Ties` is no QObject.
-        self.destroyed.connect(self._ties.cut)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self._ties.cut)
-
-    def _toggle(self, what: Callable[[SlideView], None]) -> None:
-        if self.view is not None:
-            what(self.view)
+        self._ties.add(bind_keys(viewer, self.panel.gene.step, lambda: self.view, self._annotating))
+        for close in (
+            self._stainer.close, self._jobs.clear, self._unscored.close, self._microscope.close,
+            self._annotating.close, self._inspecting.close, self._colouring.close,
+            self._bank_dialog.cancel,
+        ):  # fmt: skip
+            self._ties.add(close)
+        self._ties.cut_with(self)
 
     # ---- slides and models -------------------------------------------------------------------
 
@@ -344,25 +245,31 @@ class VirtualStaining(QWidget):
         self.panel.models.set_model(model)
         self.panel.gene.set_model(model)
         self.panel.second.set_model(model)
+        self.panel.types.set_model(model)
         self.panel.banner.set_model(model, None)
+        self._bank_dialog.set_model(model)
+
+    def _on_loaded(self, model: Model) -> None:
+        # First: what is shown is of the former model, and its genes may not be those of this one.
+        self._close_session()
+        if self.view is not None:
+            self.view.hide()
+        self._use_model(model)
+        self._open_slide()
+
+    def _on_not_loaded(self, why: str) -> None:
+        show_error(why)
+        self.panel.models.set_model(self._model)
 
     def _on_layers_changed(self, event: object = None) -> None:
         slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
         self._views = {layer: view for layer, view in self._views.items() if layer in slides}
-        for layer in self._viewer.layers:
-            if isinstance(layer, Shapes):
-                self._watch(layer)
         current = self._layer if self._layer in slides else (slides[-1] if slides else None)
         self.panel.slide.set_slides([s.name for s in slides], current.name if current else None)
         if current is not self._layer:
             self._layer = current
             self._open_slide()
-        self._region_timer.start()
-
-    def _watch(self, layer: Shapes) -> None:
-        for emitter in (layer.events.data, layer.events.features):
-            emitter.disconnect(self._on_regions)
-            emitter.connect(self._on_regions)
+        self._region_scores.follow_layers()
 
     def _on_slide_chosen(self, name: str) -> None:
         chosen = next((layer for layer in self._viewer.layers if layer.name == name), None)
@@ -380,7 +287,7 @@ class VirtualStaining(QWidget):
         asking = layer is not None and in_pixels(layer)
         self.panel.slide.ask(asking)
         self._microscope.set_slide(None if asking else layer)
-        self._score()
+        self._region_scores.score()
         self._refresh()
         bounds = self.slide_bounds
         if layer is None or bounds is None:
@@ -398,11 +305,11 @@ class VirtualStaining(QWidget):
     def _close_session(self) -> None:
         self._jobs.clear()
         # First: a note that is being written is told now.
-        self._on_picked(-1)
+        self._inspecting.set_table(None)
+        self._colouring.forget()
         self._stainer.set_session(None)
         self._unscored.set_slide(None)
         self._annotating.set_slide(None)
-        self._pointer.table = None
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -414,228 +321,69 @@ class VirtualStaining(QWidget):
             session.close()
             return
         self._session = session
-        self._pointer.table = session.table
+        self._inspecting.set_table(session.table)
         self._annotating.set_slide(session.slide)
         self._unscored.set_slide(session.slide)
         self._stainer.set_session(session)
         if self.panel.live.isChecked():
             self._stainer.warm()
-        self._on_gene()
+        self._colouring.choose()
         self._follow()
-
-    def _tell_slide(self) -> None:
-        session = self._session
-        if session is None:
-            return
-        width_mm, height_mm = (side_um / 1000 for side_um in session.slide.size_um)
-        done, total = session.analysed_tiles, len(session.whole.tiles)
-        text = (
-            f"{session.slide.require_mpp():.4g} µm/px · {width_mm:.1f} x {height_mm:.1f} mm"
-            f" · {done:,} of {total:,} tiles analysed"
-        )
-        if session.unreadable:
-            text += f" · {len(session.unreadable):,} tiles cannot be read"
-        self.panel.slide.set_facts(text)
-        self._microscope.overview.set_analysed(session.tile_rects())
 
     # ---- staining ----------------------------------------------------------------------------
 
-    def _view_on_slide(self) -> Rect | None:
-        bounds = self.slide_bounds
-        return None if bounds is None else clipped(view_rect(self._viewer), bounds)
-
     def _follow(self) -> None:
-        """Live: want the tiles in view, unless the view is too wide to be useful."""
-        area = self._view_on_slide()
-        useful = area is not None and _mm2(area) <= MOST_VIEW_MM2
-        self._stainer.follow(area if self.panel.live.isChecked() and useful else None)
-
-    def _run(self, area: Rect | None, regions: tuple[Region, ...] = ()) -> None:
-        def start(_: object = None) -> None:
-            session = self._session
-            if session is None:
-                return
-            try:
-                self._stainer.run(session.tiles_of(area, regions))
-            except PastError as exc:
-                show_warning(str(exc))
-
-        if self._jobs.busy and self._session is None:
-            # A click while the slide is being read waits for it.
-            self._jobs.run(lambda job: None, "Reading the slide", start)
-        else:
-            start()
+        self._running.follow(self.panel.live.isChecked())
 
     def _on_arrived(self) -> None:
-        view, session = self.view, self._session
-        if view is None or session is None:
-            return
-        n = len(session.table)
-        known = view.table is session.table and view.shown is not None
-        if known and n <= LIMITS_HOLD * self._limits_of:
-            view.grow()
-            self.panel.banner.set_model(self._model, session.table)
-            self._score()
-            self.cells_changed.emit()
-        else:
-            self._show_again()
+        self._colouring.looking_up.grow()
+        self._colouring.grow()
 
     def _on_progress(self) -> None:
-        stainer, panel = self._stainer, self.panel
-        if stainer.running:
-            panel.working("Staining", stainer.run_done, stainer.run_total)
-        elif not self._jobs.busy:
-            panel.end()
-        panel.tell_following(self._following())
-        self._tell_slide()
-        self._refresh()
-        self._tell_idle()
-
-    def _following(self) -> str:
-        """What Live does, in words; empty where there is nothing to say."""
-        area = self._view_on_slide()
-        if not self.panel.live.isChecked() or area is None or self._session is None:
-            return ""
-        if _mm2(area) > MOST_VIEW_MM2:
-            if self._stainer.running or not self._unfinished():
-                return ""
-            return (
-                f"Live waits: this view covers {_mm2(area):.0f} mm². Zoom in to "
-                f"{MOST_VIEW_MM2:.0f} mm² or less; what is analysed is shown."
-            )
-        waiting = self._stainer.waiting_in_view
-        return f"Live: {waiting} tiles in view to go." if waiting else ""
-
-    def _unfinished(self) -> bool:
+        self._on_work()
         session = self._session
-        return session is not None and session.analysed_tiles < len(session.whole.tiles)
+        if session is not None:
+            self.panel.slide.set_facts(slide_facts(session))
+            self._microscope.overview.set_analysed(session.tile_rects())
+        self._refresh()
+
+    def _on_work(self) -> None:
+        """Some work began, went on or ended."""
+        self._was_busy |= self.busy
+        looking_up, live = self._colouring.looking_up, self._running.live_line
+        tell_work(self.panel, self._stainer, self._loading, self._jobs, looking_up, live)
+        # In the midst of what a part tells others may not have begun their share yet.
+        self._idle_timer.start()
 
     def _on_failed(self, error: PastError) -> None:
         # Else Live would run into the same at the next move of the view.
         self.panel.live.setChecked(False)
         show_error(str(error))
 
-    def _on_job_began(self, label: str) -> None:
-        self._was_busy = True
-        self.panel.working(label)
-
-    def _on_job_ended(self) -> None:
-        if not self._jobs.busy:
-            self.panel.end()
-        self._on_progress()
-
     def _tell_idle(self) -> None:
-        busy = self.busy
-        if self._was_busy and not busy:
+        if self._was_busy and not self.busy:
+            self._was_busy = False
             self.idle.emit()
-        self._was_busy = busy
 
-    # ---- genes and colours -------------------------------------------------------------------
-
-    def _on_gene(self) -> None:
-        gene = self.panel.gene.current
-        if gene is None:
-            return
-        preset, self._why_not = None, ""
-        try:
-            gene.require_scorable()
-            preset = chosen_cutoffs(self._model, gene)
-        except (GeneError, MissingCutoffs) as exc:
-            self._why_not = str(exc)
-        chosen = self._annotating.cutoffs(self._model.name, gene) or preset
-        self.panel.cutoffs.set_cutoffs(preset, chosen, self._why_not)
-        self.panel.look.forget_limits()
-        self._show_again()
-
-    def _on_cutoffs(self) -> None:
-        gene, chosen = self.panel.gene.current, self.panel.cutoffs.cutoffs
-        if gene is not None and chosen is not None:
-            kept = None if chosen == self.panel.cutoffs.preset else chosen
-            self._annotating.set_cutoffs(self._model.name, gene, kept)
-        self._show_again()
-
-    def _show_again(self) -> None:
-        gene, view, session = self.panel.gene.current, self.view, self._session
-        if gene is None or view is None or session is None:
-            return
-        panel = self.panel
-        compared = panel.second.current if panel.compare.isChecked() else None
-        look = replace(panel.look.look, as_classes=panel.cutoffs.classes_shown)
-        before = view.shown if view.table is session.table else None
-        try:
-            shown = staining(session.table, gene, panel.cutoffs.cutoffs, look, compared, before)
-        except PastError as exc:  # the file of a bank is gone, or damaged
-            show_error(str(exc))
-            return
-        view.show(session.table, shown)
-        self._limits_of = len(session.table)
-        panel.cutoffs.legend.set_staining(shown)
-        panel.look.set_staining(shown)
-        panel.banner.set_model(self._model, session.table)
-        self._on_picked(self._picked)
-        self._score()
+    def _on_coloured(self) -> None:
+        """Other colours are shown, or more cells."""
+        if self._session is not None:
+            self.panel.banner.set_model(self._model, self._session.table)
+        self._inspecting.tell_again()
+        self._region_scores.why_not = self._colouring.why_not
+        self._region_scores.score()
         self._refresh()
         self.cells_changed.emit()
 
     def _refresh(self) -> None:
         ready = self._layer is not None and not in_pixels(self._layer)
-        cells = self.cells
-        self.panel.set_state(
-            can_stain=ready and not self._stainer.running,
-            has_cells=cells is not None and len(cells) > 0,
-        )
-
-    # ---- scores, regions, what is not scored ---------------------------------------------------
-
-    def _score(self) -> None:
-        session, part = self._session, ""
-        if session is not None and session.analysed_tiles < len(session.whole.tiles):
-            part = (
-                f"Only analysed tissue counts ({session.analysed_tiles:,} of "
-                f"{len(session.whole.tiles):,} tiles)."
-            )
-        self._scoring.ask(
-            self.cells, self.shown, self.regions(), self._unscored.used, self._why_not, part
-        )
-        self._was_busy |= self.busy
-
-    def _on_scored(self, scores: ScoreTable | None, note: str) -> None:
-        self._scores = scores
-        self.panel.regions.set_table(scores, note)
-        self._tell_idle()
-
-    def _on_unscored(self) -> None:
-        self.panel.regions.unscored.set_note(self._unscored.note)
-        self._score()
-        self._tell_idle()
-
-    def _on_new_regions(self) -> None:
-        add_regions_layer(self._viewer)
-
-    def _on_role(self, role: str) -> None:
-        active = self._viewer.layers.selection.active
-        if isinstance(active, Shapes):
-            set_role(active, role)
-
-    def _on_regions(self, event: object = None) -> None:
-        self._region_timer.start()
-
-    def _on_regions_rested(self) -> None:
-        for layer in self._viewer.layers:
-            if isinstance(layer, Shapes):
-                complete_names(layer)
-        self._annotating.take_regions()
-        self._score()
+        can_stain = ready and not self._stainer.running
+        self.panel.set_state(can_stain=can_stain, has_cells=bool(self.cells))
 
     def _on_restored(self) -> None:
         """Undo, redo or an earlier session brought other regions, notes or cut-offs."""
         self.panel.regions.set_notes(self._annotating.region_notes)
-        self._on_gene()
-
-    def _on_region_chosen(self, name: str) -> None:
-        bounds = next((r.bounds for r in self.regions() if r.name == name), self.slide_bounds)
-        if bounds is not None:
-            fly_to(self._viewer, bounds)
+        self._colouring.choose()
 
     # ---- camera and pointer ------------------------------------------------------------------
 
@@ -644,38 +392,7 @@ class VirtualStaining(QWidget):
         self._camera_timer.start()
 
     def _on_camera_rested(self) -> None:
-        if self.view is not None:
-            self.view.follow_camera()
+        self._colouring.follow_camera()
         self._follow()
         if not self._memory_timer.isActive():
             self._memory_timer.start()
-
-    def _on_hovered(self, cell: int) -> None:
-        facts = self._tell_cell(cell if cell >= 0 else self._picked)
-        if cell >= 0 and facts is not None:
-            QToolTip.showText(QCursor.pos(), facts.summary)
-        else:
-            QToolTip.hideText()
-
-    def _on_picked(self, cell: int) -> None:
-        self._picked = cell
-        self._pointer.mark(cell)
-        self._tell_cell(cell)
-
-    def _tell_cell(self, cell: int) -> CellFacts | None:
-        table, shown = self.cells, self.shown
-        facts = None
-        if cell >= 0 and table is not None and shown is not None:
-            facts = facts_of(cell, table, shown, self._unscored.mask, self._annotating.cell_notes)
-        self.panel.cell.show_cell(facts)
-        return facts
-
-
-class _LostWorker(QObject):
-    """Hands the workers' news, told in their threads, to the GUI thread."""
-
-    told = Signal(str)
-
-
-def _mm2(rect: Rect) -> float:
-    return rect.width_um * rect.height_um / 1e6

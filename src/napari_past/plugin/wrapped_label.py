@@ -25,6 +25,11 @@ class WrappedLabel(QLabel):
         self._fit()
 
     def _fit(self) -> None:
+        before = self.minimumHeight()
+        # Qt's answer is never below the minimum: a text that became shorter would keep its height.
+        self.setMinimumHeight(0)
         height = self.heightForWidth(self.width())
-        if height >= 0 and height != self.height():
+        if height >= 0:
             self.setFixedHeight(height)
+        else:
+            self.setMinimumHeight(before)

@@ -1,4 +1,4 @@
-"""Scores of regions: counts of the classes, and the pseudo-H-score.
+"""Scores of regions: counts of the classes, percentages, and the pseudo-H-score.
 
 The H-score (0–300) is 100 · (n₁ + 2·n₂ + 3·n₃) / n, n counting the cells that have a class (as
 QuPath does). From predicted expression it is a *pseudo*-H-score: RNA has no optical density.
@@ -11,59 +11,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from napari_past.stain.classes import classes
-from napari_past.stain.interval import BLOCK_UM, LEAST_BLOCKS, sampling_interval
-from napari_past.types import TUMOUR, Cutoffs, Region
+from napari_past.stain.counted import CountedCells, CountedRow, count_cells
+from napari_past.stain.hot_spot import hot_spot
+from napari_past.stain.interval import block_side_um, sampling_intervals
+from napari_past.stain.rows import ScoreRow
+from napari_past.stain.rules import PLAIN_GENE, ScoreRules
+from napari_past.types import Cutoffs, Region
 
-ALL_NUCLEI = "all nuclei, not tumour-only"
-TUMOUR_NUCLEI = "nuclei in Tumour regions"
-WHOLE_SLIDE, WHOLE_SLIDE_ROLE = "slide", "All nuclei"
-PSEUDO_H_SCORE = "pseudo-H-score"
 INTERVAL_NAME = "sampling interval (this model)"
 GLASS = "glass"
 """The kind of what is not scored that is no tissue."""
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """The score of one region."""
-
-    region: str
-    role: str
-    n: int
-    """Cells with a class: n0 + n1 + n2 + n3."""
-    n0: int
-    n1: int
-    n2: int
-    n3: int
-    pct_positive: float
-    """Part of the n cells with class 1+ or higher, 0–100; NaN without cells."""
-    h_score: float
-    """0–300; NaN without cells."""
-    lo: float
-    """Lower limit of the 95 % sampling interval of `h_score`; NaN where there is none."""
-    hi: float
-    area_mm2: float
-    """Area of the region less what Ignore* regions cover; NaN for the slide unless it was given."""
-
-    @property
-    def denominator(self) -> str:
-        """What the n cells are."""
-        return TUMOUR_NUCLEI if self.role == TUMOUR else ALL_NUCLEI
-
-    @property
-    def explanation(self) -> str:
-        """Why a number is missing, one sentence; empty where none is."""
-        if self.n == 0:
-            return f"No cell with a class lies in {self.region}, so it has no score."
-        if np.isnan(self.lo):
-            return (
-                f"The cells of {self.region} fill fewer than {LEAST_BLOCKS} squares of "
-                f"{BLOCK_UM:g} µm, so no interval is given."
-            )
-        return ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +44,8 @@ class ScoreTable:
     """`unscored` by kind, where kinds were given."""
     unscored_area_mm2: Mapping[str, float] = field(default_factory=dict)
     """Area of the whole slide that is not scored, by kind. Areas of rows contain it."""
+    rules: ScoreRules = PLAIN_GENE
+    """Which of the rows' scores are to be told."""
 
     @property
     def unscored_sentence(self) -> str:
@@ -124,6 +85,7 @@ def score_table(
     cutoffs: Cutoffs,
     regions: Sequence[Region] = (),
     *,
+    rules: ScoreRules = PLAIN_GENE,
     denominator: str | None = None,
     slide_area_mm2: float | None = None,
     unscored: npt.ArrayLike | None = None,
@@ -131,8 +93,8 @@ def score_table(
 ) -> ScoreTable:
     """One row per region that is not ignored; with none, one row for the whole slide.
 
-    A cell belongs to every region that contains its centre, so regions may overlap; holes are
-    outside; what lies in an Ignore* region counts nowhere.
+    `count_cells` and `score_counted` in one: who scores the same cells again and again, as when a
+    cut-off is dragged, calls the former once.
 
     Parameters
     ----------
@@ -143,7 +105,9 @@ def score_table(
     cutoffs
         Limits of the classes; a value >= a limit reaches it.
     regions
-        In slide space.
+        In slide space. A cell counts in every region that contains it.
+    rules
+        What is told of the marker, as `rules_of` gives it.
     denominator
         What the counted cells are, where the caller knows better than the roles tell.
     slide_area_mm2
@@ -160,89 +124,86 @@ def score_table(
         Shapes that do not fit, or a centre that is not finite.
     """
     given = np.asarray(values)
-    centers = np.asarray(centers_um, dtype=np.float64)
-    if given.ndim != 1 or centers.shape != (len(given), 2):
+    if given.ndim != 1 or np.shape(centers_um) != (len(given), 2):
         raise ValueError(
             f"Scores need values (n,) and centres (n, 2), but got {given.shape} and "
-            f"{centers.shape}."
+            f"{np.shape(centers_um)}."
         )
-    if not np.isfinite(centers).all():
-        raise ValueError("Every cell needs a finite centre in µm.")
-    kinds = np.zeros(len(given), np.bool_) if unscored is None else np.asarray(unscored)
-    if kinds.shape != given.shape or kinds.dtype.kind not in "bUO":
-        raise ValueError(
-            f"Cells not scored are told by bool or text {given.shape}, but got {kinds.dtype} "
-            f"{kinds.shape}."
-        )
-    away = kinds if kinds.dtype == np.bool_ else kinds != ""
-    found = classes(given, cutoffs)
-    ignored = np.zeros(len(given), np.bool_)
-    for region in regions:
-        if region.ignored:
-            ignored |= _inside(region, centers)
-    scored = [region for region in regions if not region.ignored]
-    cover = shapely.union_all([shapely.make_valid(r.polygon_um) for r in regions if r.ignored])
-    rows: list[ScoreRow] = []
-    asked = np.zeros(len(given), np.bool_)
-    for region in scored:
-        inside = _inside(region, centers)
-        asked |= inside
-        area_mm2 = shapely.make_valid(region.polygon_um).difference(cover).area / 1e6
-        keep = inside & ~ignored & ~away
-        rows.append(_row(region.name, region.role, found[keep], centers[keep], area_mm2))
-    if not scored:
-        asked[:] = True
-        area_mm2 = float("nan") if slide_area_mm2 is None else slide_area_mm2
-        keep = ~ignored & ~away
-        rows.append(_row(WHOLE_SLIDE, WHOLE_SLIDE_ROLE, found[keep], centers[keep], area_mm2))
-    left_out = asked & ~ignored & away
-    return ScoreTable(
-        rows=tuple(rows),
-        excluded=int((asked & ignored).sum()),
-        without_class=int((asked & ~ignored & ~away & (found < 0)).sum()),
-        denominator=_denominator(rows) if denominator is None else denominator,
-        score_name=PSEUDO_H_SCORE,
-        interval_name=INTERVAL_NAME,
-        cutoffs=cutoffs,
-        unscored=int(left_out.sum()),
-        unscored_cells={} if kinds.dtype == np.bool_ else _counted(kinds[left_out]),
-        unscored_area_mm2=dict(unscored_area_mm2 or {}),
+    counted = count_cells(centers_um, regions, slide_area_mm2=slide_area_mm2, unscored=unscored)
+    return score_counted(
+        counted,
+        given,
+        cutoffs,
+        rules,
+        denominator=denominator,
+        unscored_area_mm2=unscored_area_mm2,
     )
 
 
-def _counted(kinds: npt.NDArray) -> dict[str, int]:
-    """How many cells of each kind, most first."""
-    names, counts = np.unique(kinds.astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {str(names[i]): int(counts[i]) for i in order}
+def score_counted(
+    counted: CountedCells,
+    values: npt.ArrayLike,
+    cutoffs: Cutoffs,
+    rules: ScoreRules = PLAIN_GENE,
+    *,
+    denominator: str | None = None,
+    unscored_area_mm2: Mapping[str, float] | None = None,
+    quick: bool = False,
+) -> ScoreTable:
+    """The scores of cells whose rows are known; arguments as of `score_table`.
 
-
-def _inside(region: Region, centers_um: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """`Region.contains`, asked only of the cells in its bounding box: a slide has a million."""
-    x0, y0, x1, y1 = region.polygon_um.bounds
-    x, y = centers_um[:, 0], centers_um[:, 1]
-    near = np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
-    inside = np.zeros(len(centers_um), np.bool_)
-    shapely.prepare(region.polygon_um)
-    inside[near] = region.contains(centers_um[near])
-    return inside
+    Parameters
+    ----------
+    counted
+        As `count_cells` gives it, of the same cells in the same order.
+    quick
+        Leave out what takes most of the time: sampling intervals and hot spots.
+    """
+    given = np.asarray(values)
+    if given.shape != (len(counted.centers_um),):
+        raise ValueError(
+            f"Scores need a value of each of {len(counted.centers_um)} cells, but got "
+            f"{given.shape}."
+        )
+    found = classes(given, cutoffs)
+    rows = tuple(_row(row, found, counted.centers_um, rules, quick) for row in counted.rows)
+    return ScoreTable(
+        rows=rows,
+        excluded=counted.excluded,
+        without_class=int((found[counted.index] < 0).sum()),
+        denominator=_denominator(rows) if denominator is None else denominator,
+        score_name=rules.score_name,
+        interval_name=INTERVAL_NAME,
+        cutoffs=cutoffs,
+        unscored=counted.unscored,
+        unscored_cells=counted.unscored_cells,
+        unscored_area_mm2=dict(unscored_area_mm2 or {}),
+        rules=rules,
+    )
 
 
 def _row(
-    region: str,
-    role: str,
+    row: CountedRow,
     found: npt.NDArray[np.int8],
     centers_um: npt.NDArray[np.float64],
-    area_mm2: float,
+    rules: ScoreRules,
+    quick: bool,
 ) -> ScoreRow:
-    classified = found >= 0
-    found, centers_um = found[classified], centers_um[classified]
-    n0, n1, n2, n3 = (int(count) for count in np.bincount(found, minlength=4))
-    n = len(found)
-    lo, hi = sampling_interval(found, centers_um)
+    of_row = found[row.index]
+    # Class −1 comes first, so that one pass counts it too.
+    without, n0, n1, n2, n3 = (int(c) for c in np.bincount(of_row + np.int8(1), minlength=5))
+    n = n0 + n1 + n2 + n3
+    (lo, hi), (pct_lo, pct_hi), side_um, spot = (_NONE, _NONE, float("nan"), None)
+    if not quick:
+        index = row.index if not without else row.index[of_row >= 0]
+        scored, places = found[index], centers_um[index]
+        side_um = block_side_um(scored, places) if n else float("nan")
+        (lo, hi), (pct_lo, pct_hi) = sampling_intervals([scored, scored > 0], places, side_um)
+        if rules.hot_spot:
+            spot = hot_spot(scored, places, least_cells=rules.least_in_hot_spot, within=row.shape)
     return ScoreRow(
-        region=region,
-        role=role,
+        region=row.region,
+        role=row.role,
         n=n,
         n0=n0,
         n1=n1,
@@ -252,8 +213,19 @@ def _row(
         h_score=h_score((n0, n1, n2, n3)),
         lo=lo,
         hi=hi,
-        area_mm2=float(area_mm2),
+        area_mm2=row.area_mm2,
+        excluded=row.excluded,
+        without_class=without,
+        unscored=row.unscored,
+        pct_lo=pct_lo,
+        pct_hi=pct_hi,
+        block_um=side_um,
+        hot_spot=spot,
+        rules=rules,
     )
+
+
+_NONE = (float("nan"), float("nan"))
 
 
 def _denominator(rows: Sequence[ScoreRow]) -> str:

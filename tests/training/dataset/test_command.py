@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import anndata
 import numpy as np
@@ -75,27 +77,11 @@ def test_regions(arguments, tmp_path):
     assert (dataset.info.mode, dataset.patch_px, dataset.info.core_px) == ("regions", 128, 96)
 
 
-@pytest.mark.parametrize(
-    ("spot_um", "mode", "mpp", "patch_px", "halo_px"),
-    [
-        (None, "crops", 0.5, 96, 0),
-        (None, "crops", 0.25, 192, 0),
-        (None, "crops", 0.2125, 224, 0),
-        (100.0, "crops", 0.5, 224, 0),
-        (150.0, "crops", 0.5, 304, 0),
-        (None, "regions", 0.5, 512, 64),
-        (100.0, "regions", 0.5, 512, 112),
-    ],
-)
-def test_default_sizes(cells, arguments, spot_um, mode, mpp, patch_px, halo_px):
-    from past_training.dataset.command import _config
-
-    root = argparse.ArgumentParser()
-    add_parser(root.add_subparsers(required=True))
-    given = [*arguments, "--mode", mode, "--dataset-mpp", mpp]
-    options = root.parse_args(["prepare", *map(str, given)])
-    config = _config(options, cells(spot_diameter_um=spot_um))
-    assert (config.patch_px, config.halo_px) == (patch_px, halo_px)
+def test_for_a_model(arguments, tiny_model_file, tmp_path):
+    """It reads 0.5 µm/px and sees 64 px around a nucleus; nothing else was said."""
+    assert run(*arguments, "--for", tiny_model_file) == 0
+    dataset = open_dataset(tmp_path / "mine.past")
+    assert (dataset.mpp, dataset.patch_px) == (0.5, 128)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +90,9 @@ def test_default_sizes(cells, arguments, spot_um, mode, mpp, patch_px, halo_px):
         (["--patch-px", 4], "patch_px"),
         (["--dataset-mpp", 0], "--dataset-mpp is a positive"),
         (["--halo-px", 8], "halo_px belongs to regions"),
+        (["--for", "past-maxi"], "past-maxi"),
+        (["--for", "past-mini", "--dataset-mpp", 0.5], "--for past-mini means 1 µm/px"),
+        (["--for", "past-mini", "--patch-px", 200], "give 288 or more"),
         (["--option", "tissue"], "KEY=VALUE"),
         (["--option", "colour=red"], "no option 'colour'"),
         (["--alignment", "a.csv"], "no option 'alignment'"),
@@ -154,6 +143,34 @@ def test_ctrl_c_keeps_what_is_whole(arguments, cells, tmp_path):
     assert 3 <= kept < 100
     assert run(*command) == 0
     open_dataset(tmp_path / "mine.past").verify()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_ctrl_c_before_the_first_shard(table, tmp_path):
+    """While the picture is read: nothing is there, and nothing is said to be."""
+    pipe = tmp_path / "slide.png"
+    os.mkfifo(pipe)
+    words = ["anndata", table, "--image", pipe, "--mpp", 0.5, "--spatial-unit", "um"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "past_training", "prepare", *map(str, words), "--out",
+         str(tmp_path / "mine.past")], stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    with pipe.open("wb", buffering=0) as end:  # waits until the child opens its end
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate(timeout=30)
+        assert not end.closed
+    assert child.returncode == 130
+    assert told == "past-train: cancelled; nothing was written.\n"
+    assert not (tmp_path / "mine.past").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs Linux's /proc")
+def test_a_place_where_nothing_can_be_made_is_no_lock(arguments, capsys):
+    assert main(["prepare", *map(str, arguments), "--out", "/proc/m.past"]) == 2
+    (told,) = capsys.readouterr().err.strip().splitlines()
+    assert told.startswith("past-train: The dataset /proc/m.past cannot be written: ")
+    assert "Another" not in told
 
 
 HOLDS = """

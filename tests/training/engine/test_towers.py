@@ -14,13 +14,14 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from napari_past.model.pooled import timm_options
 from past_training.engine.hub import (
-    HUB_TOWERS,
     TowerUnavailable,
     brings_weights,
     explained,
     tower_source,
 )
+from past_training.engine.known_towers import KNOWN_TOWERS
 from past_training.engine.towers import ImageTower, image_tower
 
 # The hub's client has changed its HTTP library more than once.
@@ -75,7 +76,7 @@ def test_where_names_lead():
     assert tower_source("mobilenetv4_conv_small").timm_name == "mobilenetv4_conv_small"
     assert tower_source("UNI2-h").timm_name == "hf-hub:MahmoodLab/UNI2-h"
     by_hub = tower_source("hf_hub:MahmoodLab/UNI2-h")
-    assert by_hub.options == HUB_TOWERS["uni2-h"].options
+    assert by_hub.options == timm_options(KNOWN_TOWERS["uni2-h"].options)
     assert tower_source("hf-hub:owner/own").options == {}
 
 
@@ -91,6 +92,12 @@ def test_unknown_name_suggests_others():
     with pytest.raises(TowerUnavailable, match="mobilenetv4_conv_small") as told:
         image_tower("mobilenetv4_conv_smal", 32, pretrained=False)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["phikon", "conch"])
+def test_towers_that_were_not_published_for_timm(name):
+    with pytest.raises(TowerUnavailable, match=f"past-train tower {name}"):
+        image_tower(name, 224, pretrained=False)
 
 
 def test_no_trained_weights():

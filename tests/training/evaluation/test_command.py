@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 
 import pytest
 
-from napari_past.errors import PastError, UnknownGene, UnknownModel
+from napari_past.errors import CannotWrite, PastError, UnknownGene, UnknownModel
 from past_training.evaluation.command import add_parser, execute
 
 
@@ -31,7 +32,9 @@ def test_report_from_the_command_line(typed, capsys):
     assert run(*words, "--genes", "HER2,EPCAM", "--baselines", "mean,colour") == 0
     told = capsys.readouterr().out
     assert "tiny: mean r" in told
-    assert "training mean: mean r 0.000 on 4 of 4 sections" in told
+    assert re.search(
+        r"^training mean: mean r 0\.000, RMSE \d\.\d{3} on 4 of 4 sections$", told, re.M
+    )
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# tiny on drawn\n")
     assert "| ERBB2 |" in text
@@ -69,6 +72,40 @@ def test_mistakes_are_told_before_any_work(
     assert not out.exists()
 
 
+def test_a_gene_is_called_as_it_was_typed(typed, dataset_folder):
+    """NOPE is an old name of IGDCC4; ERBB22 is nobody's."""
+    words, _ = typed
+    with pytest.raises(UnknownGene, match=r"drawn did not measure IGDCC4 \(NOPE\)") as told:
+        run(*words, "--genes", "EPCAM,NOPE")
+    assert f"listed in {dataset_folder}/dataset.json" in str(told.value)
+    with pytest.raises(UnknownGene, match="did you mean ERBB2"):
+        run(*words, "--genes", "ERBB22")
+    with pytest.raises(UnknownGene, match=r"did not measure MS4A1 \(CD20\);"):
+        run(*words, "--genes", "CD20")
+
+
+def test_a_model_of_another_pixel_size_is_told_before_anything_is_fitted(
+    write_tiny_model, dataset_folder, tmp_path, capsys
+):
+    path = write_tiny_model(tmp_path / "coarse.safetensors", encoder={"mpp": 1.0})
+    words = ["--model", path, "--data", dataset_folder, "--out", tmp_path / "r.md"]
+    # 64 px, and 18 µm of a spot, to both sides
+    advice = rf"--dataset-mpp 1 --patch-px 164, or simply --for {re.escape(str(path))}\."
+    with pytest.raises(PastError, match=advice):
+        run(*words, "--device", "cpu")
+    assert "fold" not in capsys.readouterr().err
+
+
+def test_a_report_is_overwritten_only_when_asked(typed, tmp_path):
+    words, out = typed
+    out.with_suffix(".html").write_text("a year of work")
+    with pytest.raises(CannotWrite, match=r"report\.html exists already; .*--force"):
+        run(*words)
+    assert out.with_suffix(".html").read_text() == "a year of work"
+    assert run(*words, "--baselines", "none", "--force") == 0
+    assert "a year" not in out.with_suffix(".html").read_text()
+
+
 @pytest.mark.parametrize("value", ["0", "many", "-3"])
 def test_rows_are_a_number(typed, value, capsys):
     words, _ = typed
@@ -88,6 +125,21 @@ def test_options_are_known_without_waiting():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("option", [("--genes", "NOPE"), ("--by", "block")])
+def test_what_the_dataset_lacks_is_told_without_waiting(typed, option):
+    code = (
+        "import sys\n"
+        "from past_training.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "heavy = {'torch', 'timm', 'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or code)"
+    )
+    words = [sys.executable, "-c", code, "evaluate", *map(str, typed[0]), *option]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.fixture
@@ -113,7 +165,7 @@ def test_blocks_of_a_single_section(single, capsys):
     assert "on 3 of 3 blocks" in told
     assert "a buffer of 96 µm between them. This says nothing of another section" in told
     assert "a buffer of 96 µm" in out.read_text(encoding="utf-8").split("## What")[0]
-    assert run(*words, "--by", "block", "--blocks", "3", "--buffer-um", "20") == 0
+    assert run(*words, "--by", "block", "--blocks", "3", "--buffer-um", "20", "--force") == 0
     assert "a buffer of 48 µm" in capsys.readouterr().out
 
 
@@ -125,6 +177,7 @@ def test_blocks_of_a_single_section(single, capsys):
         (["--by", "block", "--buffer-um=-1"], "but got -1"),
         (["--buffer-um", "20"], "belong to --by block, but got --by patient"),
         (["--by", "section", "--blocks", "3"], "belong to --by block, but got --by section"),
+        (["--by", "block", "--blocks", "1"], "--blocks is at least 2, but got 1"),
     ],
 )
 def test_blocks_that_do_not_fit(single, options, message):

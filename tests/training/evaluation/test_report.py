@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_past.errors import CannotWrite, PastError
 from napari_past.types import RESEARCH_USE
 from past_training.dataset.read import open_dataset
 from past_training.dataset.splits import leave_out
@@ -20,12 +19,7 @@ from past_training.evaluation.colour import ColourStatistics
 from past_training.evaluation.marker_sets import MarkerCheck, MarkerScore
 from past_training.evaluation.predictors import RidgeOn, TrainingMean
 from past_training.evaluation.protocol import evaluate
-from past_training.evaluation.report import (
-    html_report,
-    markdown_report,
-    report_files,
-    write_report,
-)
+from past_training.evaluation.report import html_report, markdown_report, write_report
 from past_training.evaluation.result import ModelFacts, Standing, Unavailable
 from past_training.evaluation.tables import plain
 
@@ -114,6 +108,19 @@ def test_gene_figures(hand_made):
     assert "S1 20, S2 20" in text
 
 
+def test_genes_nobody_asked_for_are_not_said_to_be(hand_made):
+    found = hand_made(FOUR)
+    text = markdown_report(found, {})
+    assert "Genes of the marker panel, by ours" in text
+    assert "asked" not in text.replace("EPCAM asked for", "")
+    folds = [
+        replace(fold, subsets=dict(fold.subsets) | {"asked": np.array([0])}) for fold in found.folds
+    ]
+    text = markdown_report(replace(found, folds=tuple(folds)), {})
+    assert "Genes of the marker panel and those asked for, by ours" in text
+    assert "r, asked: over the genes that were asked for" in text
+
+
 def test_model_and_missing_baselines_and_markers_are_told(hand_made):
     facts = ModelFacts(
         "ours", "3", ("ab" * 32, "cd" * 32), "BSD", "By nobody.", "tissue", "log1p(counts per 10k)"
@@ -198,12 +205,3 @@ def test_same_evaluation_same_bytes(report, tmp_path):
     again = write_report(found, tmp_path / "again.md")
     assert again[0].read_bytes() == markdown.read_bytes()
     assert again[1].read_bytes() == page.read_bytes()
-
-
-def test_where_a_report_can_be_written(tmp_path):
-    files = tmp_path / "r.md", tmp_path / "r.html"
-    assert report_files(tmp_path / "r.md") == report_files(tmp_path / "r.html") == files
-    with pytest.raises(PastError, match=r"give r\.md"):
-        report_files(tmp_path / "r.pdf")
-    with pytest.raises(CannotWrite, match="does not exist"):
-        report_files(tmp_path / "no" / "r.md")

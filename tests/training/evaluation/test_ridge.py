@@ -21,14 +21,14 @@ def test_ridge_on_standardised_features(penalty):
     stacked = np.vstack([z, np.sqrt(penalty * len(x)) * np.eye(4)])
     target = np.vstack([y - y.mean(0), np.zeros((4, 3))])
     solution = np.linalg.lstsq(stacked, target, rcond=None)[0]
-    np.testing.assert_allclose(readout.predict(x), z @ solution + y.mean(0), atol=2e-3)
+    np.testing.assert_allclose(readout.expression(x), z @ solution + y.mean(0), atol=2e-3)
 
 
 def test_a_feature_that_never_varies_is_ignored():
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.normal(size=30), np.full(30, 7.0)]).astype(np.float32)
     readout = fit_ridge(x, x[:, :1], 1e-6)
-    np.testing.assert_allclose(readout.predict(x), x[:, :1], atol=1e-3)
+    np.testing.assert_allclose(readout.expression(x), x[:, :1], atol=1e-3)
 
 
 def noisy(rng: np.random.Generator, signal: float) -> tuple[np.ndarray, np.ndarray]:

@@ -111,7 +111,9 @@ def test_windows_of_regions_lie_around_the_nuclei(regions):
 
 
 def test_means_over_the_nuclei_of_a_row():
-    nuclei = Nuclei(np.array([0, 0, 2]), np.array([0, 0, 1]), np.zeros((3, 2), np.float32))
+    nuclei = Nuclei(
+        np.array([0, 0, 2]), np.array([0, 0, 1]), np.zeros((3, 2), np.float32), np.arange(3)
+    )
     values = np.array([[1, 2], [3, 6], [5, 5]], np.float16)
     with np.errstate(invalid="ignore"):
         means = nuclei.row_means(values, 3)

@@ -154,6 +154,22 @@ def test_mistakes(model_file, cells, vocabulary_files, tmp_path, capsys, options
     assert set(tmp_path.iterdir()) == before
 
 
+def test_neither_a_bank_nor_the_cells_are_overwritten(
+    model_file, cells, vocabulary_files, tmp_path, capsys
+):
+    out = tmp_path / "old.h5ad"
+    out.write_text("years of work")
+    assert run(model_file, cells, vocabulary_files, out) == 2
+    assert "exists already; give another --out, or --force" in capsys.readouterr().err
+    assert out.read_text() == "years of work"
+    before = cells.read_bytes()
+    assert run(model_file, cells, vocabulary_files, cells, "--force") == 2
+    assert f"{cells} is read by this command" in capsys.readouterr().err
+    assert cells.read_bytes() == before
+    assert run(model_file, cells, vocabulary_files, out, "--force") == 0
+    assert len(read_bank(out)) == 4
+
+
 def test_stopping_leaves_nothing(model_file, cells, vocabulary_files, tmp_path):
     def stop(done: int, of: int) -> None:
         if done == 4:

@@ -259,7 +259,7 @@ def line(teacher: Path, out: Path, *options: str) -> list[str]:
         (["--slides", "nowhere.svs"], "nowhere.svs does not exist"),
         (["--held-out", "SMALL"], "are the same slide"),
         (["--out", "m.pt"], "must be a .safetensors file"),
-        (["--out", "nowhere/m.safetensors"], "in a folder that exists"),
+        (["--out", "nowhere/m.safetensors"], "The folder nowhere of m.safetensors does not exist"),
         (["--slides", "SMALL", "--stages", "1,2", "--student-mpp", "4"], "give another slide with"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -275,6 +275,18 @@ def test_mistakes_are_one_sentence(
     assert last.startswith("past-train: ")
     assert message in last
     assert list(tmp_path.iterdir()) == []
+
+
+def test_neither_a_file_nor_the_teacher_is_overwritten(teacher, slides, tmp_path, capsys):
+    report = tmp_path / "m.md"
+    report.write_text("years of work")
+    words = line(teacher, tmp_path / "m.safetensors", "--slides", str(slides["small"]))
+    assert main(words) == 2
+    assert f"{report} exists already" in capsys.readouterr().err
+    before = teacher.read_bytes()
+    assert main([*line(teacher, teacher, "--slides", str(slides["small"])), "--force"]) == 2
+    assert f"{teacher} is read by this command" in capsys.readouterr().err
+    assert teacher.read_bytes() == before
 
 
 def test_interrupted_nothing_is_left(teacher, slides, tmp_path, capsys):

@@ -230,6 +230,63 @@ def test_report_shows_before_and_after(made, kind, how):
     assert path.with_suffix(".html").is_file()
     note = "Same section: training and test are blocks of the same section"
     assert (note in report) == (kind == "block")
+    # Nobody asked for a gene.
+    assert "asked" not in report
+
+
+def test_what_before_does_not_know_is_not_held_against_it(base, data, tmp_path, capsys):
+    """It knows three of five genes: the others are told apart, and compared are the three."""
+    out = tmp_path / "m.safetensors"
+    assert finetuned(base, data["section"], out, "--how", "head") == 0
+    told = capsys.readouterr().out
+    report = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert "base does not know 2 of the 5 genes: for these “before” is the training mean" in report
+    assert rows_of(report, "before: base, else the training mean")
+    table = report.split("### On the genes that both know\n")[1].split("\n## ")[0]
+    assert "| 3 genes | r |" in table
+    after = float(rows_of(table, "m (after: a new read-out)")[0][1])
+    ((_, before, *_),) = rows_of(table, "before: base")
+    line = f"On the genes that both know: mean r {float(before):.3f} before, {after:.3f} after"
+    assert line in report
+    assert line in told
+    lines = told.splitlines()
+    for name in ("m (after: a new read-out)", "before: base, else the training mean"):
+        assert any(re.match(rf"{re.escape(name)}: mean r -?\d\.\d+, RMSE \d", v) for v in lines)
+    assert any(line.startswith("training mean: mean r 0.000, RMSE ") for line in lines)
+
+
+def test_a_model_that_knows_all_genes_is_compared_on_all(made, data, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    start = made("section", "head")
+    capsys.readouterr()
+    assert finetuned(start, data["patient"], out, "--how", "head") == 0
+    assert "both know" not in capsys.readouterr().out
+    report = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert rows_of(report, "before: section-head")
+    assert "else the training mean" not in report
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m.card.md", "m.md", "m.html"])
+def test_what_is_there_is_overwritten_only_when_asked(base, data, tmp_path, capsys, name):
+    (tmp_path / name).write_text("years of work")
+    words = ["--model", str(base), "--data", str(data["section"])]
+    words += ["--out", str(tmp_path / "m.safetensors")]
+    refused(
+        words, f"{tmp_path / name} exists already; give another --out, or --force", tmp_path, capsys
+    )
+    assert (tmp_path / name).read_text() == "years of work"
+
+
+def test_force_overwrites_but_never_the_model_it_starts_from(base, data, tmp_path, capsys):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(base.read_bytes())
+    words = ["--model", str(own), "--data", str(data["section"]), "--out", str(own), "--force"]
+    refused(words, f"{own} is read by this command; give another --out.", tmp_path, capsys)
+    assert own.read_bytes() == base.read_bytes()
+    out = tmp_path / "m.safetensors"
+    out.write_text("years of work")
+    assert finetuned(own, data["section"], out, "--how", "head", "--force") == 0
+    assert set(load_model(out, "cpu").genes) == {*KNOWN, *NEW}
 
 
 def test_before_scores_nothing_on_genes_it_does_not_know(base, data, tmp_path):
@@ -240,7 +297,7 @@ def test_before_scores_nothing_on_genes_it_does_not_know(base, data, tmp_path):
     from past_training.release.finetune import AsItWas
 
     dataset = open_dataset(data["section"])
-    before = AsItWas(ModelFile([load_model(base, "cpu")]))
+    before = AsItWas(ModelFile([load_model(base, "cpu")]), knows_all=False)
     found = evaluate(dataset, [before], leave_out(dataset), "all", shuffles=2)
     for fold in found.folds:
         assert set(fold.genes) == {*KNOWN, *NEW}
@@ -265,13 +322,17 @@ def test_card_goes_on_from_the_base(made, base, data):
     assert card.encoder == start.encoder
 
 
-def test_fitted_again_to_the_same_tissue_nothing_is_measured(made, data, tmp_path):
+def test_fitted_again_to_the_same_tissue_nothing_is_measured(made, data, tmp_path, capsys):
     """The tower has seen what would be held out; the card does not count it twice."""
     out = tmp_path / "again.safetensors"
     first = made("section", "lora")
     assert finetuned(first, data["section"], out, "--how", "head") == 0
+    told = capsys.readouterr().out
+    assert "again (after: a new read-out): trained on every section: not compared" in told
+    assert "Nothing could be compared: again" in told
     card = load_model(out).card
     assert card.training_fingerprints == load_model(first).card.training_fingerprints
+    assert card.training_data == load_model(first).card.training_data  # and not twice
     assert card.evidence.protocol == "not measured"
     assert card.evidence.sections == ()
 
@@ -282,7 +343,7 @@ def test_statements_of_the_user(base, data, tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     options = ("--how", "head", "--card", str(statements), "--name", "mine", "--blocks", "3")
     assert finetuned(base, data["block"], out, *options) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().out.splitlines()[-2:] == [
         f"{out}: mine, 5 genes, 2 of them new",
         f"report: {tmp_path / 'm.md'}",
     ]
@@ -358,7 +419,7 @@ def test_a_published_model_gets_a_read_out_and_keeps_its_space(published, data, 
         (["--lr", "inf"], "--lr is a number above 0, but got inf"),
         (["--model", "past-maxi"], "past-maxi"),
         (["--out", "m.pt"], "must be a .safetensors file"),
-        (["--out", "nowhere/m.safetensors"], "in a folder that exists"),
+        (["--out", "nowhere/m.safetensors"], "The folder nowhere of m.safetensors does not exist"),
         (["--data", "nowhere.past"], "nowhere.past"),
         (["--card", "nowhere.toml"], "cannot be read as TOML"),
         (["--card", "broken.toml"], "cannot be read as TOML"),

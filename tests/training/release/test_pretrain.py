@@ -120,7 +120,7 @@ def test_same_recipe_same_weights(trained, drawn_data, tmp_path):
     [
         ({"--recipe": "past-maxi"}, "no recipe"),
         ({"--out": "model.pt"}, ".safetensors"),
-        ({"--out": "nowhere/m.safetensors"}, "folder that exists"),
+        ({"--out": "nowhere/m.safetensors"}, "The folder nowhere of m.safetensors does not exist"),
         ({"--data": "nowhere"}, "not a folder"),
         ({"--data": "."}, "holds neither"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,19 @@ def test_the_base_model_is_not_forgotten(dataset):
     )
     assert said.attribution == base.attribution
     assert said.licence == f"not stated; that of past-mini: {base.licence}"
+
+
+def test_tissue_is_listed_once_however_often_it_was_fitted_to(dataset):
+    base = load_model("past-mini").card
+    once = statements_of(dataset, "mine", "Short.", None, base)
+    start = base.model_copy(update={"training_data": once.training_data})
+    assert statements_of(dataset, "mine", "Short.", None, start).training_data == once.training_data
+
+
+def test_a_technology_that_nobody_stated_is_not_called_other(dataset):
+    records = tuple(r.model_copy(update={"technology": "other"}) for r in dataset.sections)
+    said = statements_of(replace(dataset, sections=records), "mine", "Short.", None)
+    assert said.training_data == "lab (patients P, Q; sections S1, S2)"
 
 
 def test_the_user_has_the_last_word(dataset, tmp_path):

@@ -7,7 +7,12 @@ import pytest
 from scipy.sparse import csr_array
 
 from past_training.sources.errors import BadSource
-from past_training.sources.gene_names import checked_species, gene_counts, species_of
+from past_training.sources.gene_names import (
+    checked_species,
+    gene_counts,
+    named_species,
+    species_of,
+)
 
 
 def counted(names, species="human", **kwargs):
@@ -121,3 +126,25 @@ def test_species():
     assert checked_species("mm10") == "mouse"
     with pytest.raises(BadSource, match="human or mouse, but got ''"):
         checked_species("")
+
+
+@pytest.mark.parametrize(
+    ("names", "species", "told"),
+    [
+        (["ERBB2", "C1orf159", "nobody", "x"], "human", ""),
+        (["Erbb2", "Epcam", "KRT5"], "mouse", "written as those of mice (Erbb2)"),
+        (["ERBB2", "Epcam"], "human", ""),
+        (["ENSMUSG00000045394", "ENSMUSG00000062312"], "mouse", ""),
+        (["probe-1", "probe-2"], "", "--option species=human"),
+        ([], "", "No gene's name tells the species"),
+    ],
+)
+def test_species_by_the_names(names, species, told):
+    found, notes = named_species(names)
+    assert found == species
+    assert told in " ".join(notes)
+    assert bool(notes) == bool(told)
+
+
+def test_genes_of_no_known_species_keep_their_names():
+    assert counted(["FAM132A", "probe-1"], species="")[0] == {"FAM132A": 1.0, "probe-1": 10.0}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,18 @@ def test_kinds():
     assert SOURCES["anndata"].required == ("image", "unit")
     assert SOURCES["xenium"].required == ()
     assert "alignment" in SOURCES["xenium"].options
+
+
+def test_the_documentation_lists_the_options_of_each_source():
+    """Those that have no flag of their own."""
+    text = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    flags = {"image", "images", "alignment", "mpp", "patient", "name", "unit", "sections"}
+    flags |= {"ids", "slides"}  # which of them: --sections
+    for kind, source in SOURCES.items():
+        (row,) = re.findall(rf"^\| `{kind}` \|.*\| (.*) \|$", text, re.MULTILINE)
+        written = set(re.findall(r"`(\w+)(?:=[^`]*)?`", row))
+        own = {"ids"} if kind == "anndata" else set()
+        assert written == (set(source.options) - flags) | own, kind
 
 
 def test_one_section(xenium):
@@ -36,7 +51,8 @@ def test_several_sections(drawn_data):
     [
         ("merscope", {}, "no source 'merscope'; choose one of xenium, visium"),
         ("st", {"section": "C2"}, "Source st has no option 'section'; it has sections, patient"),
-        ("anndata", {"image": "x.tif"}, "Source anndata needs unit"),
+        ("anndata", {"image": "x.tif"}, "Source anndata needs unit; give --spatial-unit um or px"),
+        ("anndata", {"unit": "px"}, "Source anndata needs image; give --image FILE"),
         ("st", {"mpp": "coarse"}, "Source st: mpp: Input should be a valid number"),
         ("anndata", {"image": "x.tif", "unit": "mm"}, "unit: Input should be 'um' or 'px'"),
     ],

@@ -4,43 +4,39 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import pydantic
+from typing import TYPE_CHECKING
 
 from napari_past.errors import Cancelled
-from past_training.dataset.prepare import prepare
-from past_training.dataset.progress import ProgressLine
-from past_training.dataset.read import PairedDataset
-from past_training.dataset.schema import (
-    SECTIONS,
-    BadDataset,
-    PrepareConfig,
-    SectionRecord,
-    first_problem,
-)
-from past_training.sources import SOURCES, MeasuredSection, read_sections
+from past_training.dataset.cut import CELL_UM, MPP, REGION_PX, SPOT_UM, Cut, view_of
+from past_training.dataset.destination import check_place
+from past_training.dataset.schema import SECTIONS, BadDataset, SectionRecord
+from past_training.sources.kinds import KINDS
 
-CELL_UM, SPOT_UM = 48.0, 112.0
-"""Side of a default crop: what PAST showed of a cell, and a spot of ST with a rim."""
-REGION_PX, HALO_UM = 512, 32.0
-_STEP_PX = 16
-"""Default sizes are multiples: towers halve their maps several times."""
+if TYPE_CHECKING:
+    from past_training.dataset.read import PairedDataset
+    from past_training.sources import MeasuredSection
+
 _READERS_OPTIONS = ("image", "alignment", "mpp", "patient", "name", "unit", "sections")
+_THEIRS = {
+    ("past", "image"): "images",
+    ("hest", "sections"): "ids",
+    ("stimage", "sections"): "slides",
+}
+"""What the reader of a kind calls an option."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The command and its options."""
-    kinds = "; ".join(f"{name}: {source.summary}" for name, source in SOURCES.items())
+    kinds = "; ".join(f"{name}: {summary}" for name, summary in KINDS.items())
     prepare = commands.add_parser(
         "prepare",
         help="turn measured tissue and its H&E into one paired dataset",
         description=f"Sources are {kinds}. Interrupted, the same command goes on.",
     )
-    prepare.add_argument("kind", choices=tuple(SOURCES), metavar="KIND", help=", ".join(SOURCES))
+    prepare.add_argument("kind", choices=tuple(KINDS), metavar="KIND", help=", ".join(KINDS))
     prepare.add_argument("sources", nargs="+", type=Path, metavar="SOURCE")
     prepare.add_argument("--out", type=Path, required=True, metavar="NAME.past")
     reading = prepare.add_argument_group("what the source does not say itself")
@@ -58,7 +54,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any other parameter of the reader, such as tissue=breast; may be repeated",
+        help="any other parameter of the reader, such as tissue=breast; may be repeated "
+        "(docs/training.md lists them by source; an unknown KEY is answered with the list)",
     )
     cutting = prepare.add_argument_group("how it is cut")
     cutting.add_argument(
@@ -67,7 +64,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="crops",
         help="a patch around each row (the default), or patches of a grid with their rows",
     )
-    cutting.add_argument("--dataset-mpp", type=float, default=0.5, metavar="M", help="default: 0.5")
+    cutting.add_argument(
+        "--for",
+        dest="model",
+        metavar="MODEL",
+        help="a name or file: at the µm/px that it reads, in patches that show what it sees",
+    )
+    cutting.add_argument(
+        "--dataset-mpp", type=float, metavar="M", help=f"default: {MPP:g}, or that of --for"
+    )
     cutting.add_argument(
         "--patch-px",
         type=int,
@@ -95,16 +100,23 @@ def execute(options: argparse.Namespace) -> int:
     PastError
         A mistake of the user's, or a disk that is full.
     """
+    check_place(options.out)
+    cut = _cut(options)
+    # Only now: pandas and the readers take seconds to load.
+    from past_training.dataset.prepare import prepare
+    from past_training.dataset.progress import ProgressLine
+
     line = ProgressLine()
     try:
         sections = _sections(options)
         first = next(sections, None)
         if first is None:
             raise BadDataset(f"{options.sources[0]} holds no section; check the source.")
+        config = cut.config(first.spot_diameter_um)
         dataset = prepare(
-            itertools.chain([first], sections),
+            cut.fitting(itertools.chain([first], sections), config),
             options.out,
-            _config(options, first),
+            config,
             line,
             on_warning=line.warn,
             source=options.kind,
@@ -112,11 +124,7 @@ def execute(options: argparse.Namespace) -> int:
         )
     except (Cancelled, KeyboardInterrupt):
         line.close()
-        print(
-            f"past-train: cancelled; whole shards of {options.out} are kept, and the same command "
-            f"goes on.",
-            file=sys.stderr,
-        )
+        print(f"past-train: cancelled; {_left(options.out, line.began)}.", file=sys.stderr)
         return 130
     finally:
         line.close()
@@ -124,7 +132,28 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
+def _left(out: Path, began: bool) -> str:
+    """What is there after an interruption."""
+    if began:
+        return f"whole shards of {out} are kept, and the same command goes on"
+    return "no new shard was written" if out.exists() else "nothing was written"
+
+
+def _cut(options: argparse.Namespace) -> Cut:
+    return Cut(
+        mode=options.mode,
+        mpp=options.dataset_mpp,
+        patch_px=options.patch_px,
+        halo_px=options.halo_px,
+        neighbour_radius_um=options.neighbour_radius,
+        shard_patches=options.shard_patches,
+        view=None if options.model is None else view_of(options.model),
+    )
+
+
 def _sections(options: argparse.Namespace) -> Iterator[MeasuredSection]:
+    from past_training.sources import read_sections
+
     given = _reader_options(options)
     if options.name is not None and len(options.sources) > 1:
         raise BadDataset(
@@ -139,49 +168,13 @@ def _reader_options(options: argparse.Namespace) -> dict[str, object]:
     """What was given, by the names of the reader's parameters."""
     given = {key: getattr(options, key) for key in _READERS_OPTIONS}
     values: dict[str, object] = {key: value for key, value in given.items() if value is not None}
-    known = SOURCES[options.kind].options
-    for ours, theirs in (("image", "images"), ("sections", "ids"), ("sections", "slides")):
-        if ours in values and ours not in known and theirs in known:
-            values[theirs] = values.pop(ours)
+    values = {_THEIRS.get((options.kind, key), key): value for key, value in values.items()}
     for text in options.option:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise BadDataset(f"--option wants KEY=VALUE, but got {text!r}; write tissue=breast.")
         values[key.strip()] = value.strip()
     return values
-
-
-def _config(options: argparse.Namespace, first: MeasuredSection) -> PrepareConfig:
-    """The settings; sizes that were not given fit the first section."""
-    mpp, spot_um = options.dataset_mpp, first.spot_diameter_um
-    halo_px, patch_px = options.halo_px, options.patch_px
-    try:
-        if halo_px is None:
-            halo_um = max(HALO_UM, (spot_um or 0.0) / 2 + mpp)
-            halo_px = _stepped(halo_um, mpp) if options.mode == "regions" else 0
-        if patch_px is None:
-            crop_um = CELL_UM if spot_um is None else max(SPOT_UM, spot_um + 2 * mpp)
-            patch_px = REGION_PX if options.mode == "regions" else _stepped(crop_um, mpp)
-        return PrepareConfig(
-            mpp=mpp,
-            patch_px=patch_px,
-            mode=options.mode,
-            halo_px=halo_px,
-            neighbour_radius_um=options.neighbour_radius,
-            shard_patches=options.shard_patches,
-        )
-    except pydantic.ValidationError as exc:
-        raise BadDataset(
-            f"These settings do not fit together ({first_problem(exc)}); see past-train prepare "
-            f"--help."
-        ) from exc
-
-
-def _stepped(size_um: float, mpp: float) -> int:
-    """The least multiple of 16 px that covers a size, give or take a hundredth."""
-    if not (math.isfinite(mpp) and mpp > 0):
-        raise BadDataset(f"--dataset-mpp is a positive number of µm/px, but got {mpp:g}.")
-    return _STEP_PX * math.ceil(size_um / mpp / _STEP_PX - 0.2)
 
 
 def _summary(dataset: PairedDataset, out: Path) -> list[str]:

@@ -10,16 +10,14 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from napari_past.errors import CannotWrite
 from napari_past.files import atomic_write
+from past_training.dataset.destination import check_place
 from past_training.dataset.lock import only_writer
 from past_training.dataset.read import PairedDataset, open_dataset, parsed_info
 from past_training.dataset.schema import INFO, BadDataset, DatasetInfo, PrepareConfig
 from past_training.dataset.write import OnProgress, writable, write_section
 from past_training.sources.checks import check, check_together
 from past_training.sources.section import MeasuredSection
-
-SUFFIX = ".past"
 
 
 def prepare(
@@ -60,7 +58,7 @@ def prepare(
     Cancelled
         Whole shards are kept.
     """
-    _check_place(out)
+    check_place(out)
     with only_writer(out):
         info = _begun(out, config, force)
         light: list[MeasuredSection] = []
@@ -83,18 +81,6 @@ def prepare(
     if not info.sections:
         raise BadDataset(f"There was no section to put into {out.name}; give at least one source.")
     return open_dataset(out)
-
-
-def _check_place(out: Path) -> None:
-    if out.suffix != SUFFIX:
-        raise BadDataset(
-            f"A dataset is a folder that ends in {SUFFIX}, but got {out.name!r}; "
-            f"give {out.stem}{SUFFIX}."
-        )
-    if out.exists() and not out.is_dir():
-        raise CannotWrite(f"{out} is a file, but a dataset is a folder; give another name.")
-    if not out.parent.is_dir():
-        raise CannotWrite(f"The folder {out.parent} of {out.name} does not exist; create it first.")
 
 
 def _begun(out: Path, config: PrepareConfig, force: bool) -> DatasetInfo:

@@ -17,6 +17,11 @@ class ProgressLine:
         self._section = ""
         self._started_s = time.monotonic()
 
+    @property
+    def began(self) -> bool:
+        """Whether a shard is on disk."""
+        return bool(self._section)
+
     def __call__(self, progress: Progress) -> None:
         """Tell, unless something was told a moment ago."""
         now_s = time.monotonic()

@@ -1,13 +1,12 @@
-"""Towers that are known by a short name, and what to say when a hub does not give one."""
+"""Where the name of a tower leads, and what to say when a hub does not give it."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import timm
-import torch
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -16,46 +15,16 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from timm.layers.mlp import SwiGLUPacked
 
 from napari_past.errors import PastError
+from napari_past.model.pooled import timm_options
+from past_training.engine.known_towers import HUB, KNOWN_TOWERS, known_tower
 
-HUB = "https://huggingface.co/"
 _HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 
 
 class TowerUnavailable(PastError):
     """A tower is not known, or its weights cannot be had from where we are."""
-
-
-@dataclass(frozen=True)
-class HubTower:
-    """A published tower and how timm builds it (facts of its model card)."""
-
-    repository: str
-    options: dict[str, Any] = field(default_factory=dict)
-    gated: bool = True
-    """Whether its licence must be accepted before the weights can be downloaded."""
-
-
-_SWIGLU: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "act_layer": torch.nn.SiLU}
-HUB_TOWERS = {
-    "uni": HubTower("MahmoodLab/UNI", {"init_values": 1e-5, "dynamic_img_size": True}),
-    "uni2-h": HubTower(
-        "MahmoodLab/UNI2-h",
-        {
-            "img_size": 224, "patch_size": 14, "depth": 24, "num_heads": 24, "init_values": 1e-5,
-            "embed_dim": 1536, "mlp_ratio": 2.66667 * 2, "no_embed_class": True, "reg_tokens": 8,
-            "dynamic_img_size": True, **_SWIGLU,
-        },
-    ),
-    "virchow": HubTower("paige-ai/Virchow", _SWIGLU),
-    "virchow2": HubTower("paige-ai/Virchow2", _SWIGLU),
-    "h-optimus-0": HubTower("bioptimus/H-optimus-0", {"init_values": 1e-5}),
-    "h-optimus-1": HubTower("bioptimus/H-optimus-1", {"init_values": 1e-5}),
-    "prov-gigapath": HubTower("prov-gigapath/prov-gigapath"),
-}  # fmt: skip
-"""Short name → tower. Any other name goes to timm as it is."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +38,11 @@ class TowerSource:
 
 
 def tower_source(name: str) -> TowerSource:
-    """What timm must be asked for to get the tower `name`."""
-    known = HUB_TOWERS.get(name.lower())
+    """What timm must be asked for to get the tower `name`: a short name of `KNOWN_TOWERS`, or what
+    timm knows itself."""
+    known = known_tower(name)
     if known is not None:
-        return TowerSource(f"hf-hub:{known.repository}", known.options, True)
-    for tower in HUB_TOWERS.values():
-        if name in {prefix + tower.repository for prefix in _HUB_PREFIXES}:
-            return TowerSource(f"hf-hub:{tower.repository}", tower.options, True)
+        return TowerSource(f"hf-hub:{known.repository}", timm_options(known.options), True)
     return TowerSource(name, {}, name.startswith(_HUB_PREFIXES))
 
 
@@ -108,11 +75,11 @@ def explained(exc: BaseException, name: str) -> TowerUnavailable | None:
             return _offline(name)
     text = _first_line(exc)
     if isinstance(exc, RuntimeError) and text.startswith("Unknown model"):
-        near = difflib.get_close_matches(name, [*timm.list_models(), *HUB_TOWERS], n=3)
+        near = difflib.get_close_matches(name, [*timm.list_models(), *KNOWN_TOWERS], n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() shows them."
         return TowerUnavailable(
             f"There is no tower {name!r}: give a name of timm, hf-hub:OWNER/NAME, or one of "
-            f"{', '.join(HUB_TOWERS)}; {hint}"
+            f"{', '.join(KNOWN_TOWERS)}; {hint}"
         )
     if isinstance(exc, RuntimeError) and "retrained" in text:
         return TowerUnavailable(f"There are no trained weights for {name} ({text}).")

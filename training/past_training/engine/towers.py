@@ -19,6 +19,7 @@ from napari_past.model.card import EncoderCard, TowerCard
 from napari_past.model.pooled import PooledTower
 from napari_past.model.tower import DenseTower
 from past_training.engine.hub import TowerSource, TowerUnavailable, explained, tower_source
+from past_training.engine.known_towers import known_tower
 
 STAIN_MEAN, STAIN_STD = (0.70, 0.55, 0.70), (0.20, 0.20, 0.20)
 """Of H&E at 0–1: what towers without trained weights read."""
@@ -120,7 +121,7 @@ def image_tower(
     ----------
     name
         A name of timm (``mobilenetv4_conv_small``), ``hf-hub:OWNER/NAME``, or a short name of
-        `HUB_TOWERS` (``uni2-h``).
+        `KNOWN_TOWERS` (``uni2-h``).
     patch_px
         Side of the patches that it will read.
     pretrained
@@ -136,6 +137,12 @@ def image_tower(
         The name is not known, the hub cannot be reached or asks for a licence, or the tower cannot
         read patches of this size.
     """
+    known = known_tower(name)
+    if known is not None and known.layout != "timm":
+        raise TowerUnavailable(
+            f"{name} is not published for timm, so it cannot be trained here; "
+            f"`past-train tower {name}` makes a model of it whose tower stays as it is."
+        )
     source = tower_source(name)
     probe = torch.zeros(1, 3, patch_px, patch_px)
     try:

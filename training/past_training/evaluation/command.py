@@ -6,11 +6,16 @@ import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_past.errors import GeneError, PastError, UnknownGene
+from napari_past.model import model_path
+from past_training.dataset.schema import INFO
 from past_training.evaluation.defaults import BASELINES, FOUNDATION, ROWS_LIMIT
+from past_training.evaluation.output_files import check_free, report_files
 
 if TYPE_CHECKING:
     from napari_past.model import Model
@@ -62,37 +67,46 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--rows", type=_positive, default=ROWS_LIMIT, metavar="N",
         help=f"most rows of a section to look at (default {ROWS_LIMIT})",
     )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="overwrite a report that is there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def execute(options: Namespace) -> int:
     """Check everything, then evaluate and write the report."""
-    from napari_past.errors import PastError
-    from napari_past.model import load_model
-    from past_training.dataset.read import open_dataset
-    from past_training.dataset.splits import leave_out
-    from past_training.evaluation.about_model import mean_expression, model_facts
-    from past_training.evaluation.baselines import baselines
-    from past_training.evaluation.marker_sets import marker_check, read_tiles
-    from past_training.evaluation.predictors import ModelFile
-    from past_training.evaluation.protocol import evaluate
-    from past_training.evaluation.report import report_files, same_section_note, write_report
-    from past_training.evaluation.rows import all_rows
-    from past_training.evaluation.summary import MEAN_R, summary
-
     if options.by != "block" and (options.buffer_um is not None or options.blocks is not None):
         raise PastError(
             f"--buffer-um and --blocks belong to --by block, but got --by {options.by}; add it, or "
             f"leave them out."
         )
+    if options.blocks == 1:
+        raise PastError("--blocks is at least 2, but got 1.")
     files = report_files(options.out)
-    models = [load_model(name, options.device) for name in options.model]
+    inputs = [*(model_path(name) for name in options.model), options.data]
+    check_free(files, inputs, options.force)
+    # Only now: zarr, and later torch and what draws, take seconds to load.
+    from napari_past.model import load_model
+    from past_training.dataset.read import open_dataset
+    from past_training.dataset.splits import leave_out
+    from past_training.evaluation.rows import all_rows
+    from past_training.evaluation.towers import check_fits
+
     dataset = open_dataset(options.data)
+    genes = _genes(options.genes, dataset)
+    models = [load_model(name, options.device) for name in options.model]
+    everything = all_rows(dataset, options.rows)
+    check_fits(models, everything.rows)
     if options.by == "block":
         splits = list(_blocks(options, dataset, models))
     else:
         splits = list(leave_out(dataset, options.by))
-    genes = _genes(options.genes, dataset)
+    from past_training.evaluation.about_model import mean_expression, model_facts
+    from past_training.evaluation.baselines import baselines
+    from past_training.evaluation.marker_sets import marker_check, read_tiles
+    from past_training.evaluation.predictors import ModelFile
+    from past_training.evaluation.protocol import evaluate
+    from past_training.evaluation.report import write_report
+    from past_training.evaluation.told import result_lines
+
     tiles = read_tiles(options.crc) if options.crc is not None else []
     model = ModelFile(models)
     names = [] if options.baselines == ["none"] else options.baselines
@@ -103,16 +117,11 @@ def execute(options: Namespace) -> int:
     checked = None
     if tiles:
         _tell("single cells")
-        expression = mean_expression(models[0], all_rows(dataset, options.rows).rows)
-        checked = marker_check(models[0], tiles, expression)
+        checked = marker_check(models[0], tiles, mean_expression(models[0], everything.rows))
     found = replace(found, model=model_facts(models), unavailable=tuple(missing), markers=checked)
     write_report(found, options.out)
-    for name in found.predictors:
-        result = summary(found, name, MEAN_R)
-        told = f"mean r {result.mean:.3f} on {len(result.points)} of {result.of} {found.unit}s"
-        print(f"{name}: {told if result.points else 'trained on every section: not compared'}")
-    if note := same_section_note(found):
-        print(note)
+    for line in result_lines(found):
+        print(line)
     print(f"{files[0]} and {files[1].name}")
     return 0
 
@@ -146,11 +155,25 @@ def _positive(text: str) -> int:
 
 def _genes(asked: Sequence[str] | None, dataset: PairedDataset) -> AskedGenes:
     """Symbols of what was typed: a marker stands for its genes."""
-    from napari_past.genes import resolve
-
     if asked is None:
         return None
     if list(asked) == ["all"]:
         return "all"
-    found = [resolve(name, dataset.genes, holder=dataset.name).symbols for name in asked]
-    return list(dict.fromkeys(symbol for symbols in found for symbol in symbols))
+    return list(dict.fromkeys(symbol for name in asked for symbol in _symbols(name, dataset)))
+
+
+def _symbols(name: str, dataset: PairedDataset) -> tuple[str, ...]:
+    from napari_past.genes import resolve
+
+    with suppress(UnknownGene):
+        return resolve(name, dataset.genes).symbols
+    try:
+        label = resolve(name).label
+    except GeneError:
+        # Nobody knows such a gene: names like it are told.
+        return resolve(name, dataset.genes, holder=dataset.name).symbols
+    shown = label if name.casefold() in label.casefold() else f"{label} ({name})"
+    raise UnknownGene(
+        f"{dataset.name} did not measure {shown}; choose another gene: the {len(dataset.genes)} "
+        f"that it measured are listed in {dataset.place.url}/{INFO}."
+    )

@@ -48,7 +48,8 @@ def gene_histograms(evaluation: Evaluation) -> bytes:
                 )
         axis.axvline(0, color="0.6", linewidth=0.8)
         axis.set_xticks([-0.5, 0, 0.5, 1])
-        axis.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     axes[0].set_ylabel("genes")
     figure.supxlabel("Pearson r of a gene, mean over held-out sections", fontsize=9)
     return _png(figure)

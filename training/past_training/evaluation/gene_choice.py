@@ -56,11 +56,20 @@ class GeneChoice:
         return {"variable": self.variable, "top": self.top, "asked": self.asked}
 
 
-def chosen_genes(train: TrainingSet, asked: AskedGenes = None) -> GeneChoice:
+def chosen_genes(
+    train: TrainingSet, asked: AskedGenes = None, also: Sequence[str] = ()
+) -> GeneChoice:
     """The 1000 best expressed, 250 and 50 most variable of them, those asked for, and the panel.
 
     Of single cells only genes that every training section measured: a panel says nothing of genes
     that are not on it. In spots a gene that a section lacks was not seen there and counts as zero.
+
+    Parameters
+    ----------
+    asked
+        What somebody wants to read of.
+    also
+        Genes that are to be among them, though nobody asked.
 
     Raises
     ------
@@ -83,5 +92,5 @@ def chosen_genes(train: TrainingSet, asked: AskedGenes = None) -> GeneChoice:
     variable = most_variable(values, all_genes, best, MOST_VARIABLE)
     listed = ranked if asked == "all" else list(asked or ())
     panel = [gene for marker in markers() for gene in marker.genes if gene in measured]
-    genes = list(dict.fromkeys([*best, *listed, *panel]))
+    genes = list(dict.fromkeys([*best, *listed, *also, *panel]))
     return GeneChoice(genes, variable, variable[:TOP_VARIABLE], listed)

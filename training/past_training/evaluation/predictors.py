@@ -13,13 +13,15 @@ import numpy.typing as npt
 from napari_past.errors import GeneError, PastError
 from napari_past.genes import resolve
 from napari_past.model import Model
-from past_training.evaluation.ridge import Readout, best_penalty, fit_ridge, grouped
+from napari_past.model.readout import LinearReadout, MlpReadout
+from past_training.evaluation.mlp import Bags, best_settings, fit_mlp, joined, row_values
+from past_training.evaluation.ridge import best_penalty, fit_ridge, grouped, groups_of
 from past_training.evaluation.rows import SectionRows, TrainingSet
 from past_training.evaluation.towers import ModelTower
 
 _NUCLEI_AT_ONCE = 16_384
 _JUDGED_BY = 250
-"""A penalty is chosen by so many genes, the most variable ones."""
+"""The settings of a read-out are chosen by so many genes, the most variable ones."""
 
 
 class Fitted(Protocol):
@@ -86,16 +88,16 @@ class TrainingMean:
 
 @dataclass(frozen=True)
 class FittedRidge:
-    """A read-out on an embedding."""
+    """A linear read-out on an embedding."""
 
     genes: tuple[str, ...]
     embedding: _Kept
-    readout: Readout
+    readout: LinearReadout
     training_fingerprints: frozenset[str]
 
     def predict(self, rows: SectionRows) -> npt.NDArray[np.float32]:
         """Predictions (k, G)."""
-        return self.readout.predict(self.embedding.of(rows))
+        return self.readout.expression(self.embedding.of(rows))
 
 
 class RidgeOn:
@@ -117,10 +119,59 @@ class RidgeOn:
         features = grouped(train.patients, [self._embedding.of(part) for part in train.rows])
         targets = grouped(train.patients, train.values(genes))
         # Genes that hardly vary would choose the largest penalty for all.
-        varies = np.argsort(-np.concatenate(targets).std(0), kind="stable")[:_JUDGED_BY]
+        varies = most_variable(np.concatenate(targets))
         penalty = best_penalty(features, [target[:, varies] for target in targets])
         readout = fit_ridge(np.concatenate(features), np.concatenate(targets), penalty)
         return FittedRidge(tuple(genes), self._embedding, readout, self._training_fingerprints)
+
+
+@dataclass(frozen=True)
+class FittedMlp:
+    """A read-out with a hidden layer on each nucleus that a tower embeds."""
+
+    genes: tuple[str, ...]
+    tower: ModelTower
+    readout: MlpReadout
+    training_fingerprints: frozenset[str]
+
+    def predict(self, rows: SectionRows) -> npt.NDArray[np.float32]:
+        """Mean over a row's nuclei of what the read-out gives for each, (k, G)."""
+        nothing = np.zeros((len(rows), 0), np.float32)
+        bags = Bags(self.tower.embed_nuclei(rows), rows.nuclei.row, nothing)
+        return row_values(self.readout, bags)
+
+
+class MlpOn:
+    """A read-out with a hidden layer on a tower that is not trained here.
+
+    Weight decay and epochs are those with the best mean r over the most variable genes when parts
+    of the training rows are left out, by patients, or by sections where there is one patient.
+    """
+
+    def __init__(
+        self, tower: ModelTower, training_fingerprints: frozenset[str] = frozenset()
+    ) -> None:
+        self.name = f"a hidden layer on {tower.name}"
+        self._tower = tower
+        self._training_fingerprints = training_fingerprints
+
+    def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedMlp:
+        """A read-out for `genes`, fitted on the training rows."""
+        sections = [
+            Bags(self._tower.embed_nuclei(rows), rows.nuclei.row, values)
+            for rows, values in zip(train.rows, train.values(genes), strict=True)
+        ]
+        groups = [joined([sections[i] for i in group]) for group in groups_of(train.patients)]
+        varies = most_variable(np.concatenate([group.targets_rG for group in groups]))
+        device = self._tower.model.device
+        decay, epochs = best_settings([group.with_genes(varies) for group in groups], device=device)
+        readout = fit_mlp(joined(groups), decay, epochs, device=device)
+        return FittedMlp(tuple(genes), self._tower, readout, self._training_fingerprints)
+
+
+def most_variable(targets: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """Places of the genes, of (r, G), by which the settings of a read-out are chosen."""
+    return np.argsort(-targets.std(0), kind="stable")[:_JUDGED_BY]
 
 
 class _Kept:

@@ -26,6 +26,7 @@ from past_training.evaluation.predictors import Fitted, Predictor
 from past_training.evaluation.result import DatasetFacts, Evaluation, FoldResult
 from past_training.evaluation.rows import SectionRows, TrainingSet, section_rows
 from past_training.evaluation.scoring import Standings, scored_section
+from past_training.sources.section import NO_TECHNOLOGY
 
 SHUFFLES = 200
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "timm")
@@ -37,6 +38,7 @@ def evaluate(
     splits: Iterable[Fold],
     genes: AskedGenes = None,
     *,
+    also: Sequence[str] = (),
     rows_limit: int = ROWS_LIMIT,
     shuffles: int = SHUFFLES,
     on_step: Callable[[str], None] = lambda text: None,
@@ -53,6 +55,8 @@ def evaluate(
     genes
         Beside the 1000 best expressed of the training rows (250 most variable of which the table
         is about): symbols to report, ``"all"``, or None.
+    also
+        Genes that are measured, too, without being reported one by one.
     rows_limit
         Most rows of a section that are looked at.
     shuffles
@@ -92,7 +96,7 @@ def evaluate(
     for number, fold in enumerate(folds, 1):
         on_step(f"fold {number}/{len(folds)}: {fold.name} held out")
         train = TrainingSet(fold.train, rows_of(fold.train))
-        chosen = chosen_genes(train, genes)
+        chosen = chosen_genes(train, genes, also)
         fitted = []
         for predictor in predictors:
             on_step(f"  {predictor.name}")
@@ -144,13 +148,18 @@ def _facts(dataset: PairedDataset) -> DatasetFacts:
     records = dataset.sections
     return DatasetFacts(
         dataset.name,
-        ", ".join(dict.fromkeys(r.technology for r in records)),
-        ", ".join(dict.fromkeys(f"{r.species} {r.tissue}".strip() for r in records)),
+        _each(r.technology for r in records if r.technology != NO_TECHNOLOGY)
+        or "technology not stated",
+        _each(f"{r.species} {r.tissue}".strip() for r in records) or "tissue not stated",
         resolution_of(records),
         dataset.mpp,
         len(records),
         len(dataset.patients),
     )
+
+
+def _each(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _versions() -> dict[str, str]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import markdown  # type: ignore[import-untyped]
 
-from napari_past.errors import PastError
-from napari_past.files import atomic_write, check_writable
+from napari_past.files import atomic_write
 from napari_past.types import RESEARCH_USE
 from past_training.evaluation.figures import gene_histograms, gene_maps, section_points
 from past_training.evaluation.intervals import LEAST_UNITS
+from past_training.evaluation.output_files import report_files
 from past_training.evaluation.result import Evaluation
 from past_training.evaluation.tables import (
     advantage_table,
     chance_table,
     genes_table,
+    known_table,
     main_table,
     markers_table,
     plain,
@@ -27,8 +27,8 @@ from past_training.evaluation.tables import (
     retrieval_table,
     trained_on_table,
 )
+from past_training.evaluation.told import filled_note, known_note, same_section_note, worse_note
 
-SUFFIXES = (".md", ".html")
 MOST_MAPS = 6
 """Sections whose maps are drawn: the first ones."""
 
@@ -40,27 +40,6 @@ th, td { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: right;
 th:first-child, td:first-child { text-align: left; }
 img { max-width: 100%; }
 """
-
-
-def report_files(out: Path) -> tuple[Path, Path]:
-    """The Markdown and the HTML file that `out` (either of them) stands for.
-
-    Raises
-    ------
-    PastError
-        It ends in something else.
-    CannotWrite
-        One of them could not be written.
-    """
-    if out.suffix.lower() not in SUFFIXES:
-        raise PastError(
-            f"A report is {' or '.join(SUFFIXES)} (both are written), but got {out.name!r}; "
-            f"give {out.stem}.md."
-        )
-    files = out.with_suffix(".md"), out.with_suffix(".html")
-    for file in files:
-        check_writable(file)
-    return files
 
 
 def write_report(evaluation: Evaluation, out: Path) -> tuple[Path, Path]:
@@ -105,18 +84,6 @@ def markdown_report(evaluation: Evaluation, figures: Mapping[str, bytes] | None 
         lines += section
     lines += [f"[{name}]: data:image/png;base64,{_base64(png)}" for name, png in figures.items()]
     return "\n".join(lines) + "\n"
-
-
-def same_section_note(evaluation: Evaluation) -> str:
-    """What must be told wherever figures of blocks of one section are; else empty."""
-    if evaluation.by != "block":
-        return ""
-    gap_um = math.floor(evaluation.gap_um or 0)
-    between = f"with a buffer of {gap_um} µm" if gap_um else "without a buffer"
-    return (
-        f"Same section: training and test are blocks of the same section, {between} between them. "
-        f"This says nothing of another section or patient."
-    )
 
 
 def _figures(evaluation: Evaluation) -> dict[str, bytes]:
@@ -182,7 +149,7 @@ def _gene_counts(evaluation: Evaluation) -> str:
         some = ", ".join(plain(gene) for gene in lacking[:8])
         more = f" and {len(lacking) - 8} more" if len(lacking) > 8 else ""
         text += f" Chosen, but not predicted by all: {some}{more}."
-    return text
+    return " ".join(filter(None, (text, plain(filled_note(evaluation)))))
 
 
 def _rows(evaluation: Evaluation) -> str:
@@ -206,6 +173,8 @@ def _compared(evaluation: Evaluation) -> list[str]:
         "over the genes of a row, where the training mean alone scores high. A constant "
         "prediction has r 0."
     )
+    if any(len(fold.subsets["asked"]) for fold in evaluation.folds):
+        caption += " r, asked: over the genes that were asked for (--genes)."
     return [
         "## The table",
         "",
@@ -213,11 +182,25 @@ def _compared(evaluation: Evaluation) -> list[str]:
         "",
         *main_table(evaluation),
         "",
+        *_told(worse_note(evaluation)),
         _interval_sentence(evaluation),
         "",
+        *_known(evaluation),
         *[f"- {plain(m.name)} is missing: {plain(m.reason)}" for m in evaluation.unavailable],
         "",
     ]
+
+
+def _told(sentence: str) -> list[str]:
+    return [f"**{plain(sentence)}**", ""] if sentence else []
+
+
+def _known(evaluation: Evaluation) -> list[str]:
+    """Before and after where they can be compared."""
+    if evaluation.filled is None:
+        return []
+    rows = known_table(evaluation, evaluation.filled)
+    return ["### On the genes that both know", "", *rows, "", plain(known_note(evaluation)), ""]
 
 
 def _interval_sentence(evaluation: Evaluation) -> str:
@@ -273,7 +256,14 @@ def _genes(evaluation: Evaluation) -> list[str]:
     rows = genes_table(evaluation)
     if rows:
         first = plain(evaluation.predictors[0])
-        lines += [f"Genes of the marker panel and those asked for, by {first}:", "", *rows, ""]
+        asked = any(len(fold.subsets["asked"]) for fold in evaluation.folds)
+        what = f"Genes of the marker panel{' and those asked for' if asked else ''}, by {first}"
+        lines += [
+            f"{what} (AUC seen: does the value tell rows in which the gene was seen from others):",
+            "",
+            *rows,
+            "",
+        ]
     return lines
 
 

@@ -161,6 +161,17 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class Filled:
+    """A model that does not know every gene: for the others the training mean stands in."""
+
+    model: str
+    predictor: str
+    """What it is called in the tables."""
+    known: frozenset[str]
+    """Genes that it predicts itself."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All that was found."""
 
@@ -175,6 +186,8 @@ class Evaluation:
     versions: Mapping[str, str] | None = None
     gap_um: float | None = None
     """Of blocks: least distance from a training row to a row that was held out of its section."""
+    filled: Filled | None = None
+    """Where a predictor is the training mean for some of the genes."""
 
     @property
     def unit(self) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from napari_past.model.readout import LinearReadout
 from napari_past.types import FloatArray
 from past_training.evaluation.metrics import pearson
 
@@ -20,22 +19,7 @@ LEFT_OUT = 4
 MOST_GROUPS = 6
 
 
-@dataclass(frozen=True)
-class Readout:
-    """Values are ``features @ weight.T + bias``."""
-
-    weight: npt.NDArray[np.float32]
-    """(G, D)."""
-    bias: npt.NDArray[np.float32]
-    """(G,)."""
-    penalty: float
-
-    def predict(self, features: FloatArray) -> npt.NDArray[np.float32]:
-        """Values (r, G) of features (r, D)."""
-        return np.asarray(features @ self.weight.T + self.bias, np.float32)
-
-
-def fit_ridge(features: FloatArray, targets: FloatArray, penalty: float) -> Readout:
+def fit_ridge(features: FloatArray, targets: FloatArray, penalty: float) -> LinearReadout:
     """Ridge regression on standardised features; the scaling is folded back into the weights.
 
     Parameters
@@ -51,7 +35,7 @@ def fit_ridge(features: FloatArray, targets: FloatArray, penalty: float) -> Read
     # scikit-learn drops the axis of a single target.
     weight = ridge.coef_.reshape(targets.shape[1], -1) / scaler.scale_
     bias = ridge.intercept_ - weight @ scaler.mean_
-    return Readout(weight.astype(np.float32), bias.astype(np.float32), penalty)
+    return LinearReadout(weight.astype(np.float32), bias.astype(np.float32))
 
 
 def best_penalty(
@@ -80,14 +64,19 @@ def best_penalty(
                 np.concatenate([targets[i] for i in rest]),
                 penalty,
             )
-            measured = pearson(readout.predict(features[held]), targets[held])
-            r.append(float(np.nanmean(measured)) if np.isfinite(measured).any() else 0.0)
+            r.append(mean_r(readout.expression(features[held]), targets[held]))
         scores.append(float(np.mean(r)))
     return penalties[int(np.argmax(scores))]
 
 
-def grouped(patients: Sequence[str], parts: Sequence[FloatArray]) -> list[FloatArray]:
-    """Sections joined to what is left out together: patients where there are two, else sections.
+def mean_r(predicted: FloatArray, measured: FloatArray) -> float:
+    """Mean Pearson r over the genes, of (r, G), by which settings are chosen; 0 without any."""
+    r = pearson(predicted, measured)
+    return float(np.nanmean(r)) if np.isfinite(r).any() else 0.0
+
+
+def groups_of(patients: Sequence[str]) -> list[list[int]]:
+    """Which sections are left out together: patients where there are two, else sections.
 
     At most six groups: a patient's (or section's) rows stay together, and the order decides which
     share a group.
@@ -96,12 +85,16 @@ def grouped(patients: Sequence[str], parts: Sequence[FloatArray]) -> list[FloatA
     ----------
     patients
         Of each section.
-    parts
-        (r, D) of each section.
     """
-    units = list(patients) if len(set(patients)) > 1 else [str(i) for i in range(len(parts))]
+    units = list(patients) if len(set(patients)) > 1 else [str(i) for i in range(len(patients))]
     group = {unit: k % MOST_GROUPS for k, unit in enumerate(dict.fromkeys(units))}
-    members: dict[int, list[FloatArray]] = {}
-    for unit, part in zip(units, parts, strict=True):
-        members.setdefault(group[unit], []).append(part)
-    return [np.concatenate(m) for m in members.values()]
+    members: dict[int, list[int]] = {}
+    for section, unit in enumerate(units):
+        members.setdefault(group[unit], []).append(section)
+    return list(members.values())
+
+
+def grouped(patients: Sequence[str], parts: Sequence[FloatArray]) -> list[FloatArray]:
+    """Rows (r, D) of each section, joined by `groups_of`."""
+    groups = groups_of(patients)
+    return [np.concatenate([parts[section] for section in group]) for group in groups]

@@ -40,6 +40,8 @@ class Nuclei:
     """(n,) ascending patch of the section."""
     yx_px: npt.NDArray[np.float32]
     """(n, 2) in the patch, pixel centres at integers."""
+    index: IntArray
+    """(n,) ascending place among the nuclei of the section."""
 
     def row_means(self, values: npt.NDArray[np.floating], n_rows: int) -> npt.NDArray[np.float32]:
         """Mean of `values` (n, D) over the nuclei of each row, (n_rows, D)."""
@@ -109,11 +111,18 @@ class SectionRows:
             np.searchsorted(self.rows, row[chosen]).astype(np.int64),
             (np.searchsorted(starts, chosen, side="right") - 1).astype(np.int64),
             np.asarray(self.section.nuclei_yx[:])[chosen],
+            chosen.astype(np.int64),
         )
 
-    def patches(self) -> Iterator[tuple[int, Rgb]]:
-        """Each patch that owns one of these rows, ascending: its number and pixels (S, S, 3)."""
-        numbers = np.unique(self._patch_of_row)
+    def patches(self, wanted: IntArray | None = None) -> Iterator[tuple[int, Rgb]]:
+        """Patches of the section, ascending: the number and pixels (S, S, 3) of each.
+
+        Parameters
+        ----------
+        wanted
+            Their numbers; None for those that own one of these rows.
+        """
+        numbers = np.unique(self._patch_of_row if wanted is None else wanted)
         # Runs of neighbours: zarr reads slices sixty times as fast as lists of places.
         for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
             for start in range(0, len(run), _PATCHES_AT_ONCE):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from past_training.evaluation.intervals import Interval, bootstrap_mean
 from past_training.evaluation.result import (
     Evaluation,
+    Filled,
     FoldResult,
     HeldSection,
     SectionScore,
@@ -66,6 +67,36 @@ MEASURES: Mapping[str, Measure] = {
 ASKED_R = Measure("r, asked", _over("asked", lambda s: s.r, "mean"))
 
 
+def known_genes(fold: FoldResult, filled: Filled) -> npt.NDArray[np.int64]:
+    """Places among the fold's genes of the variable ones that the predictor knows itself."""
+    known = [i for i in fold.subsets["variable"].tolist() if fold.genes[i] in filled.known]
+    return np.array(known, np.int64)
+
+
+def known_counts(evaluation: Evaluation, filled: Filled) -> str:
+    """How many these are in each fold: ``"61"`` or ``"58 to 61"``."""
+    counts = sorted({len(known_genes(fold, filled)) for fold in evaluation.folds})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def known_measures(filled: Filled) -> tuple[Measure, ...]:
+    """Mean r, ρ and RMSE over the genes that the predictor knows itself."""
+
+    def measure(label: str, of: Callable[[SectionScore], npt.NDArray[np.float64]]) -> Measure:
+        def value(fold: FoldResult, score: SectionScore) -> float:
+            values = of(score)[known_genes(fold, filled)]
+            values = values[np.isfinite(values)]
+            return float(values.mean()) if len(values) else float("nan")
+
+        return Measure(label, value)
+
+    return (
+        measure("r", lambda s: s.r),
+        measure("ρ", lambda s: s.rho),
+        measure("RMSE", lambda s: s.rmse),
+    )
+
+
 def recall(k: int) -> Measure:
     """Recall@k of the measured profile."""
     return Measure(f"recall@{k}", _recall(k))
@@ -98,6 +129,22 @@ def summary(evaluation: Evaluation, predictor: str, measure: Measure) -> Summary
         if section.score(predictor).standing is Standing.HELD_OUT
     ]
     return _summary(evaluation, found)
+
+
+def versus(
+    evaluation: Evaluation, one: str, other: str, measure: Measure
+) -> tuple[Summary, Summary]:
+    """A measure of two predictors over the sections that are held out for both."""
+    both = [
+        (fold, section)
+        for fold, section in held_sections(evaluation)
+        if all(section.score(p).standing is Standing.HELD_OUT for p in (one, other))
+    ]
+    first, second = (
+        _summary(evaluation, [(s, measure.value(fold, s.score(p))) for fold, s in both])
+        for p in (one, other)
+    )
+    return first, second
 
 
 def advantage(evaluation: Evaluation, other: str, measure: Measure = MEAN_R) -> Summary:

@@ -8,7 +8,14 @@ import numpy as np
 
 from napari_past.genes import markers
 from past_training.evaluation.marker_sets import MarkerCheck
-from past_training.evaluation.result import Evaluation, FoldResult, HeldSection, Standing
+from past_training.evaluation.predictors import TrainingMean
+from past_training.evaluation.result import (
+    Evaluation,
+    Filled,
+    FoldResult,
+    HeldSection,
+    Standing,
+)
 from past_training.evaluation.retrieval import RECALLED
 from past_training.evaluation.summary import (
     ASKED_R,
@@ -17,6 +24,8 @@ from past_training.evaluation.summary import (
     Summary,
     advantage,
     held_sections,
+    known_counts,
+    known_measures,
     recall,
     summary,
 )
@@ -79,6 +88,24 @@ def _seen_before(evaluation: Evaluation, predictor: str, found: Summary) -> str:
         return f" ({' / '.join(dict.fromkeys(seen))}: not compared)"
     of = f"{found.of} {evaluation.unit}s"
     return f" ({len(found.points)} of {of}: it was trained on the others)"
+
+
+def known_table(evaluation: Evaluation, filled: Filled) -> list[str]:
+    """The first predictor, the one that is filled in, and the training mean, over the genes of the
+    table that the one that is filled in knows; empty where it knows none.
+    """
+    counts = known_counts(evaluation, filled)
+    if counts == "0":
+        return []
+    measures = known_measures(filled)
+    names = [evaluation.predictors[0], filled.predictor, TrainingMean.name]
+    rows = []
+    for name in dict.fromkeys(name for name in names if name in evaluation.predictors):
+        found = [summary(evaluation, name, measure) for measure in measures]
+        # Nothing is filled in here.
+        shown = f"before: {filled.model}" if name == filled.predictor else name
+        rows.append([shown, *(number(one.mean) for one in found)])
+    return table([f"{counts} genes", *(measure.label for measure in measures)], rows)
 
 
 def points_table(evaluation: Evaluation) -> list[str]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.errors import PastError
-from napari_past.model import Card, Model
+from napari_past.errors import PastError, UnknownModel
+from napari_past.model import Card, Model, model_path
 from napari_past.model.tensors import TOWER
 from napari_past.types import PixelGrid, Rgb
+from past_training.dataset.cut import View
 from past_training.dataset.margin import margin_px, patch_px_for
+from past_training.dataset.read import SectionArrays
 from past_training.evaluation.rows import SectionRows
 
 if TYPE_CHECKING:
@@ -24,35 +28,54 @@ FOUNDATION_PX = 224
 _CROPS_AT_ONCE = 32
 
 
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """Vectors of a section's nuclei, as far as they were asked for."""
+
+    vectors: npt.NDArray[np.float16]
+    """(n, d); memory is taken for those alone that are filled."""
+    done: npt.NDArray[np.bool_]
+    """(n,)."""
+
+
 class ModelTower:
-    """The tower of a model: each nucleus embedded as the plugin would, mean over a row's nuclei."""
+    """The tower of a model: each nucleus embedded as the plugin would, mean over a row's nuclei.
+
+    A nucleus is embedded once, whatever is trained on and whatever is held out.
+    """
 
     def __init__(self, model: Model, name: str) -> None:
         self.model = model
         self.name = name
-        self._kept: dict[SectionRows, npt.NDArray[np.float16]] = {}
+        self._kept: dict[SectionArrays, _Embedded] = {}
 
     def embed_nuclei(self, rows: SectionRows) -> npt.NDArray[np.float16]:
-        """Embeddings of ``rows.nuclei``, float16 (n, d), in that order; computed once.
+        """Embeddings of ``rows.nuclei``, float16 (n, d), in that order.
 
         Raises
         ------
         PastError
             The dataset's patches have another µm/px than the model reads, or are too small for it.
         """
-        if rows not in self._kept:
-            self.check(rows)
-            nuclei, grid = rows.nuclei, PixelGrid(0.0, 0.0, self.model.card.encoder.mpp)
-            vectors = np.empty((len(nuclei.row), self.model.embed_dim), np.float16)
-            for number, pixels in rows.patches():
-                first, stop = np.searchsorted(nuclei.patch, [number, number + 1])
-                if self.model.card.encoder.mode == "crop":
-                    # A centre that was rounded to single precision may ask for one pixel more.
-                    pixels = np.pad(pixels, ((0, 1), (0, 1), (0, 0)), mode="edge")
-                centers_um = grid.to_um(nuclei.yx_px[first:stop])
-                vectors[first:stop] = self.model.encode_tile(pixels, grid, centers_um)
-            self._kept[rows] = vectors
-        return self._kept[rows]
+        self.check(rows)
+        nuclei = rows.nuclei
+        kept = self._kept.get(rows.section)
+        if kept is None:
+            n = rows.section.nuclei_row.shape[0]
+            kept = _Embedded(np.zeros((n, self.model.embed_dim), np.float16), np.zeros(n, bool))
+            self._kept[rows.section] = kept
+        new = np.flatnonzero(~kept.done[nuclei.index])
+        patch, index, yx_px = nuclei.patch[new], nuclei.index[new], nuclei.yx_px[new]
+        grid = PixelGrid(0.0, 0.0, self.model.card.encoder.mpp)
+        for number, pixels in rows.patches(patch):
+            first, stop = np.searchsorted(patch, [number, number + 1])
+            if self.model.card.encoder.mode == "crop":
+                # A centre that was rounded to single precision may ask for one pixel more.
+                pixels = np.pad(pixels, ((0, 1), (0, 1), (0, 0)), mode="edge")
+            vectors = self.model.encode_tile(pixels, grid, grid.to_um(yx_px[first:stop]))
+            kept.vectors[index[first:stop]] = vectors
+            kept.done[index[first:stop]] = True
+        return kept.vectors[nuclei.index]
 
     def embed(self, rows: SectionRows) -> npt.NDArray[np.float32]:
         """Mean embedding (k, d) of each row's nuclei."""
@@ -70,7 +93,8 @@ class ModelTower:
         if abs(rows.mpp / encoder.mpp - 1) > 1e-6:
             raise PastError(
                 f"{self.model.name} reads {encoder.mpp:g} µm/px but the dataset was prepared at "
-                f"{rows.mpp:g}; prepare it again with --dataset-mpp {encoder.mpp:g}."
+                f"{rows.mpp:g}; prepare it again with --dataset-mpp {encoder.mpp:g}"
+                f"{self._patch_option(rows)}{_for_option(self.model)}."
             )
         margin = margin_px(rows.nuclei.yx_px, rows.patch_px)
         wanted_px = patch_px_for(encoder.halo_px, margin, rows.patch_px)
@@ -78,8 +102,39 @@ class ModelTower:
             raise PastError(
                 f"{self.model.name} looks {encoder.halo_px} px around a nucleus but a nucleus of "
                 f"section {rows.record.name} lies {max(margin, 0):.0f} px from its patch's "
-                f"border; prepare the dataset with --patch-px {wanted_px} or more."
+                f"border; prepare the dataset with --patch-px {wanted_px} or more"
+                f"{_for_option(self.model)}."
             )
+
+    def _patch_option(self, rows: SectionRows) -> str:
+        """The patch that it needs at its own µm/px, where that can be said."""
+        encoder = self.model.card.encoder
+        if rows.mode != "crops":
+            return ""
+        view = View(self.model.name, encoder.mpp, encoder.halo_px)
+        return f" --patch-px {2 * view.around_px(rows.record.spot_diameter_um)}"
+
+
+def check_fits(models: Sequence[Model], sections: Sequence[SectionRows]) -> None:
+    """Whether models can read all of some sections; nothing is computed.
+
+    Raises
+    ------
+    PastError
+        As `ModelTower.check` has it.
+    """
+    for model in models:
+        tower = ModelTower(model, model.name)
+        for rows in sections:
+            tower.check(rows)
+
+
+def _for_option(model: Model) -> str:
+    """The option that asks for both at once, where the model can be named."""
+    with suppress(UnknownModel):
+        if str(model_path(model.name).resolve()) == model.path:
+            return f", or simply --for {model.name}"
+    return f", or simply --for {model.path}" if model.path else ""
 
 
 def tower_model(
@@ -95,7 +150,9 @@ def tower_model(
         Of `napari_past.model.encoding.fresh_tower(card.encoder.tower)`, by name.
     """
     d, g = card.encoder.tower.embed_dim, len(card.genes)
-    card = card.model_copy(update={"projection_dim": None, "cell_tower": None})
+    card = card.model_copy(
+        update={"projection_dim": None, "cell_tower": None, "hidden_units": None}
+    )
     tensors: dict[str, npt.NDArray[np.generic]] = {f"{TOWER}{k}": v for k, v in state.items()}
     if g:
         tensors |= {

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.sparse import csc_array, csr_array
 
 from napari_past.errors import BadTable, PastError
-from napari_past.files import atomic_write, check_writable, existing_file
+from napari_past.files import atomic_write, existing_file
 from napari_past.model import Model
 from napari_past.model.bank import (
     PATIENT,
@@ -33,9 +33,8 @@ from napari_past.model.labels import Labels
 from napari_past.model.tokens import PAD, PREFIX, token_blocks
 from napari_past.model.vocabulary import Vocabulary
 from past_training.evaluation.genes import log1p_cp10k
+from past_training.release.out import BANK_SUFFIX, check_bank
 from past_training.sources.gene_names import gene_counts
-
-SUFFIX = ".h5ad"
 
 
 @dataclass(frozen=True)
@@ -65,16 +64,10 @@ def bank_place(out: Path, model: Model) -> Iterator[Path]:
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
-    if out.suffix == SUFFIX:
-        check_writable(out)
+    check_bank(out)
+    if out.suffix == BANK_SUFFIX:
         yield out
         return
-    if out.suffix or out.exists():
-        raise PastError(
-            f"--out {out} must be a {SUFFIX} file, or a folder that does not exist yet for the "
-            f"model with its bank; call it {out.stem}{SUFFIX}, or choose another name."
-        )
-    check_writable(out)
     source = Path(model.path)
     parts = {FOLDER_WEIGHTS: source}
     if source.is_dir():

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from napari_past.errors import PastError
+from napari_past.model import model_path
+from past_training.release.out import check_bank_out
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,11 +47,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--batch", type=int, default=1024, metavar="N", help="cells at once (default: 1024)"
     )
+    parser.add_argument("--force", action="store_true", help="overwrite a bank that is there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Encode, write, look up."""
+    if options.batch < 1:
+        raise PastError(f"--batch is at least 1, but got {options.batch}.")
+    inputs = [model_path(options.model), options.cells, options.genes, options.means]
+    check_bank_out(options.out, inputs, options.force)
+    # Only now: pandas and anndata take seconds to load.
     from napari_past.files import atomic_write
     from napari_past.model import load_model
     from napari_past.model.vocabulary import read_vocabulary
@@ -58,8 +66,6 @@ def execute(options: argparse.Namespace) -> int:
     from past_training.evaluation.retrieval_page import retrieval_page
     from past_training.release.bank import BankConfig, bank_place, build_bank
 
-    if options.batch < 1:
-        raise PastError(f"--batch is at least 1, but got {options.batch}.")
     vocabulary = read_vocabulary(options.genes, options.means, technology=options.technology)
     model = load_model(options.model, options.device)
     line, began = StatusLine(), time.monotonic()

@@ -23,6 +23,7 @@ from napari_past.engine import Workers
 from napari_past.engine.plan import TILE_PX
 from napari_past.errors import PastError
 from napari_past.model import Card, EncoderCard, Model, TowerCard, load_model, write_model_file
+from napari_past.model.card import NOT_STATED
 from napari_past.model.files import read_model_file
 from napari_past.model.likeness import Likeness
 from napari_past.model.tensors import TOWER, Tensors
@@ -30,7 +31,7 @@ from napari_past.slide import Slide
 from past_training.dataset.schema import first_problem
 from past_training.engine.random_state import seed_everything
 from past_training.engine.towers import STAIN_MEAN, STAIN_STD, ImageTower, dense_state, dense_tower
-from past_training.evaluation.report import report_files
+from past_training.evaluation.output_files import report_files
 from past_training.release.distill_cells import TaughtCells, drawn, halves, taught, vectors_of
 from past_training.release.distill_figures import MOST_CELLS, Agreement, agreement, speed
 from past_training.release.distill_fit import StudentConfig, fit_student
@@ -38,7 +39,7 @@ from past_training.release.distill_report import Lesson, summary_of, write_lesso
 from past_training.release.export import encoder_of
 from past_training.release.making import UNMEASURED
 from past_training.release.out import check_out
-from past_training.release.statements import NOT_STATED, Statements
+from past_training.release.statements import Statements
 from past_training.release.unlike import likeness, slide_limit
 from past_training.release.writing import write_with_page
 
@@ -219,6 +220,7 @@ def _draft(teacher: Model, encoder: EncoderCard, name: str, train: Sequence[Taug
             "encoder": encoder,
             "evidence": UNMEASURED.on(card.evidence),
             "cutoffs_source": f"{card.cutoffs_source}; copied from {card.name} {card.version}",
+            "calibrations": (),
         }
     )
 

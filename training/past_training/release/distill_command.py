@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from napari_past.errors import PastError
+from napari_past.model import model_path
+from past_training.release.out import check_outs
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,6 +40,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="slides to compare both on",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="model file, .safetensors")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument("--name", metavar="N", help="of the student; default: the file's")
     parser.add_argument(
         "--mpp", type=float, metavar="M", help="µm/px of the slides, where they do not state it"
@@ -76,16 +79,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def execute(options: argparse.Namespace) -> int:
     """Encode, train, compare, write."""
+    _check(options)
+    inputs = [model_path(options.teacher), *options.slides, *options.held_out]
+    check_outs(options.out, inputs, options.force)
+    # Only now: torch takes many seconds to load.
     from napari_past.engine import Workers
     from napari_past.model import load_model
     from napari_past.slide import open_slide
     from past_training.release.distill import distill
     from past_training.release.distill_fit import StudentConfig
     from past_training.release.distill_report import told
-    from past_training.release.out import check_out
 
-    _check(options)
-    check_out(options.out)
     teacher = load_model(options.teacher, options.device)
     config = StudentConfig(
         backbone=options.backbone,

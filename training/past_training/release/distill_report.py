@@ -11,7 +11,8 @@ import numpy as np
 from napari_past.files import atomic_write
 from napari_past.model import Card
 from napari_past.types import RESEARCH_USE
-from past_training.evaluation.report import html_report, report_files
+from past_training.evaluation.output_files import report_files
+from past_training.evaluation.report import html_report
 from past_training.evaluation.tables import number, plain, table
 from past_training.release.distill_figures import Agreement, Speed
 

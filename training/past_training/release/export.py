@@ -30,9 +30,10 @@ from past_training.engine.weights import read_weights
 from past_training.evaluation.about_model import model_facts
 from past_training.evaluation.baselines import baselines
 from past_training.evaluation.gene_choice import chosen_genes
-from past_training.evaluation.predictors import FittedRidge, Predictor
+from past_training.evaluation.output_files import report_files
+from past_training.evaluation.predictors import FittedMlp, FittedRidge, Predictor
 from past_training.evaluation.protocol import evaluate
-from past_training.evaluation.report import report_files, write_report
+from past_training.evaluation.report import write_report
 from past_training.evaluation.result import Evaluation
 from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
 from past_training.evaluation.towers import ModelTower, tower_model
@@ -224,7 +225,7 @@ def export(
         others, _ = baselines(BASELINES, draft, device=device)
         predictors: list[Predictor] = [AsLearned(statements.name, learned), *others]
         fold = Fold(split.train, split.held, split.name)
-        found = evaluate(dataset, predictors, [fold], genes, on_step=on_step)
+        found = evaluate(dataset, predictors, [fold], also=genes, on_step=on_step)
     measured = UNMEASURED if found is None else _measured(found, run, statements.name, genes)
     made = write_model(out, learned, train, statements, measured, device)
     if found is not None:
@@ -242,7 +243,7 @@ class AsLearned:
     name: str
     learned: Learned
 
-    def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedRidge:
+    def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedRidge | FittedMlp:
         """Nothing is fitted again: embedding all of the training tissue is what takes time."""
         assert tuple(genes) == self.learned.fitted.genes, "the evaluation chose other genes"
         return self.learned.fitted

@@ -6,8 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from napari_past.errors import PastError
 from past_training.release.finetune_command import add_card_arguments
+from past_training.release.out import check_outs
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,22 +26,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--data", required=True, metavar="DATASET", help="the run's dataset")
     parser.add_argument("--out", type=Path, required=True, help="model file, .safetensors")
     add_card_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Read the run, fit and measure a read-out, write."""
+    check_outs(options.out, [options.weights, options.data], options.force)
+    # Only now: torch and what draws take many seconds to load.
     from past_training.dataset.read import open_dataset
     from past_training.release.export import export, read_run
-    from past_training.release.out import check_out
     from past_training.release.statements import statements_of
 
-    check_out(options.out)
-    if options.out.resolve() == options.weights.resolve():
-        raise PastError(
-            f"--out {options.out} is the weights themselves, which would be lost; give another "
-            f"name."
-        )
     dataset = open_dataset(options.data)
     run = read_run(options.weights, dataset)
     statements = statements_of(

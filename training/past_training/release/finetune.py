@@ -22,14 +22,25 @@ from past_training.engine.towers import dense_state, dense_tower
 from past_training.evaluation.about_model import model_facts
 from past_training.evaluation.baselines import baselines
 from past_training.evaluation.gene_choice import chosen_genes
-from past_training.evaluation.predictors import FittedMean, FittedModel, ModelFile, TrainingMean
+from past_training.evaluation.output_files import report_files
+from past_training.evaluation.predictors import (
+    FittedMean,
+    FittedModel,
+    ModelFile,
+    ModelRidge,
+    Predictor,
+    TrainingMean,
+    model_symbols,
+)
 from past_training.evaluation.protocol import evaluate
-from past_training.evaluation.report import report_files, write_report
+from past_training.evaluation.report import write_report
+from past_training.evaluation.result import Evaluation, Filled
 from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
+from past_training.evaluation.towers import check_fits
 from past_training.objectives.config import ObjectiveConfig
 from past_training.release.evidence import evidence_of
 from past_training.release.fit_tower import FitConfig, fit_tower
-from past_training.release.learned import Learner, State
+from past_training.release.learned import Learner, ReadoutKind, State
 from past_training.release.out import check_out
 from past_training.release.statements import Statements
 from past_training.release.writing import write_model
@@ -48,6 +59,7 @@ class FinetuneConfig:
     fit: FitConfig
     how: How = "lora"
     """``lora``: low-rank additions to the tower and a new read-out; ``head``: that alone."""
+    readout: ReadoutKind = "ridge"
     rank: int = 8
     blocks: int = 4
     """Of a single section, held out in turn."""
@@ -61,8 +73,10 @@ def finetune(
     config: FinetuneConfig,
     *,
     on_step: Callable[[str], None] = lambda text: None,
-) -> Model:
+) -> tuple[Model, Evaluation]:
     """Measure before and after on held-out tissue, fit to all of it, write model, page and report.
+
+    Returns what was made, as it loads, and what was found on the held-out tissue.
 
     Held out are patients, or sections of one patient, or blocks of one section with a buffer as
     wide as what the model sees.
@@ -92,33 +106,43 @@ def finetune(
         )
     everything = all_rows(dataset)
     before = ModelFile([model])
-    for rows in everything.rows:
-        before.towers[0].check(rows)
+    check_fits([model], everything.rows)
     learner = Learner(
-        f"{statements.name} ({_WORDS[config.how]})",
+        f"{statements.name} ({_words(config)})",
         encoder,
         statements,
         partial(_adapted, model, config, out.parent),
         model.card.training_fingerprints,
         model.device,
+        config.readout,
+        before.towers[0] if config.how == "head" else None,
     )
     genes = chosen_genes(everything).genes
     others, _ = baselines(BASELINES, model.card, device=model.device)
-    found = evaluate(
-        dataset, [learner, AsItWas(before), *others], _folds(dataset, model, config), genes,
-        on_step=on_step,
-    )  # fmt: skip
+    known = frozenset(model_symbols(model, dataset.genes))
+    as_it_was = AsItWas(before, knows_all=known.issuperset(genes))
+    predictors: list[Predictor] = [learner, as_it_was, *others]
+    if config.how == "head" and config.readout == "mlp":
+        # Whether the hidden layer is worth what it costs.
+        predictors.append(ModelRidge(before))
+    folds = _folds(dataset, model, config)
+    found = evaluate(dataset, predictors, folds, also=genes, on_step=on_step)
     on_step(f"final model on all of {dataset.name}")
     learned = learner.learn(everything, genes)
     measured = evidence_of(found, learner.name, genes)
     # Low-rank additions move the tower's output, and its projection would no longer hold.
     beside = model if config.how == "head" else None
     made = write_model(out, learned, everything, statements, measured, model.device, beside)
-    write_report(replace(found, model=model_facts([made])), report)
-    return made
+    filled = None if as_it_was.knows_all else Filled(model.name, as_it_was.name, known)
+    found = replace(found, model=model_facts([made]), filled=filled)
+    write_report(found, report)
+    return made, found
 
 
-_WORDS = {"lora": "after: low-rank additions and a new read-out", "head": "after: a new read-out"}
+def _words(config: FinetuneConfig) -> str:
+    additions = "low-rank additions and " if config.how == "lora" else ""
+    layer = " with a hidden layer" if config.readout == "mlp" else ""
+    return f"after: {additions}a new read-out{layer}"
 
 
 @dataclass(frozen=True)
@@ -143,10 +167,17 @@ class AsWasFitted:
 
 
 class AsItWas:
-    """The model before; what it does not know is told as the training mean, whose r is 0."""
+    """The model before; what it does not know is told as the training mean, whose r is 0.
 
-    def __init__(self, model: ModelFile) -> None:
-        self.name = f"before: {model.name}"
+    Parameters
+    ----------
+    knows_all
+        Whether there is no such gene.
+    """
+
+    def __init__(self, model: ModelFile, *, knows_all: bool) -> None:
+        self.name = f"before: {model.name}" + ("" if knows_all else ", else the training mean")
+        self.knows_all = knows_all
         self._model = model
 
     def fit(self, train: TrainingSet, genes: Sequence[str]) -> AsWasFitted:

@@ -8,6 +8,8 @@ import math
 from pathlib import Path
 
 from napari_past.errors import PastError
+from napari_past.model import model_path
+from past_training.release.out import check_outs
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,10 +25,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--data", required=True, metavar="DATASET", help="a paired dataset")
     parser.add_argument("--out", type=Path, required=True, help="model file, .safetensors")
     add_card_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument(
         "--how", choices=("lora", "head"), default="lora",
         help="lora (the default): low-rank additions to the tower and a new read-out; head: the "
         "read-out alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--readout", choices=("ridge", "mlp"), default="ridge",
+        help="ridge (the default): linear; mlp: with one hidden layer",
     )  # fmt: skip
     parser.add_argument("--rank", type=int, default=8, metavar="N", help="of the additions")
     parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default: 5")
@@ -47,21 +54,23 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="N", help="of the model; default: the file's")
     parser.add_argument(
         "--card", type=Path, metavar="FILE.toml",
-        help="the card's statements: licence, attribution, summary, organ, preparation, scanner …",
+        help="the card's statements, a line each as licence = \"CC BY 4.0\": licence, attribution, "
+        "version, summary, species, organ, preparation, scanner, training_data, min_detected, "
+        "cutoff_quantiles, unlike_training_quantile",
     )  # fmt: skip
 
 
 def execute(options: argparse.Namespace) -> int:
     """Measure, fit, write."""
+    _check(options)
+    check_outs(options.out, [model_path(options.model), options.data], options.force)
+    # Only now: zarr, and later torch and what draws, take seconds to load.
     from napari_past.model import load_model
     from past_training.dataset.read import open_dataset
-    from past_training.release.finetune import FinetuneConfig, finetune
-    from past_training.release.fit_tower import FitConfig
-    from past_training.release.out import check_out
+    from past_training.evaluation.rows import all_rows
+    from past_training.evaluation.towers import check_fits
     from past_training.release.statements import statements_of
 
-    _check(options)
-    check_out(options.out)
     model = load_model(options.model, options.device)
     dataset = open_dataset(options.data)
     card = model.card
@@ -72,8 +81,14 @@ def execute(options: argparse.Namespace) -> int:
         options.card,
         card,
     )
+    check_fits([model], all_rows(dataset).rows)
+    from past_training.evaluation.told import result_lines
+    from past_training.release.finetune import FinetuneConfig, finetune
+    from past_training.release.fit_tower import FitConfig
+
     config = FinetuneConfig(
         how=options.how,
+        readout=options.readout,
         rank=options.rank,
         blocks=options.blocks,
         fit=FitConfig(
@@ -83,7 +98,9 @@ def execute(options: argparse.Namespace) -> int:
             lr=options.lr,
         ),
     )
-    made = finetune(model, dataset, options.out, statements, config, on_step=logging.info)
+    made, found = finetune(model, dataset, options.out, statements, config, on_step=logging.info)
+    for line in result_lines(found):
+        print(line)
     known = set(made.genes) - set(model.genes)
     print(f"{options.out}: {made.name}, {len(made.genes)} genes, {len(known)} of them new")
     print(f"report: {options.out.with_suffix('.md')}")

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_past.model import Card, EncoderCard
 from past_training.dataset.read import PairedDataset
-from past_training.evaluation.predictors import FittedRidge, RidgeOn
+from past_training.evaluation.predictors import FittedMlp, FittedRidge, MlpOn, RidgeOn
 from past_training.evaluation.rows import TrainingSet
 from past_training.evaluation.towers import ModelTower, tower_model
 from past_training.release.making import draft_card
 from past_training.release.statements import Statements
 
 State = Mapping[str, npt.NDArray[np.generic]]
-"""Weights of a dense tower, by name."""
+"""Weights of an image tower, by name."""
+ReadoutKind = Literal["ridge", "mlp"]
+"""``ridge``: linear; ``mlp``: with one hidden layer."""
 FitTower = Callable[[PairedDataset, Sequence[str]], State]
 """Trains a tower on the rows that a dataset shows, genes with the best expressed first."""
 
@@ -34,7 +37,7 @@ class Learned:
     """A draft: nothing is measured yet."""
     state: State
     tower: ModelTower
-    fitted: FittedRidge
+    fitted: FittedRidge | FittedMlp
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,12 @@ class Learner:
     training_fingerprints: tuple[str, ...] = ()
     """Images that the tower had seen before it came here."""
     device: str = "auto"
+    readout: ReadoutKind = "ridge"
+    frozen: ModelTower | None = None
+    """A tower whose weights `fit_tower` gives whatever it is shown: what it embedded once is used
+    again."""
 
-    def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedRidge:
+    def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedRidge | FittedMlp:
         """Fit on the training rows, which are all that it is shown."""
         return self.learn(train, genes).fitted
 
@@ -59,6 +66,6 @@ class Learner:
         state = self.fit_tower(train.dataset, genes)
         seen = self.training_fingerprints
         card = draft_card(self.encoder, genes, self.statements, train, seen)
-        tower = ModelTower(tower_model(card, state, self.device), self.name)
-        fitted = RidgeOn(tower, frozenset(seen)).fit(train, genes)
-        return Learned(card, state, tower, fitted)
+        tower = self.frozen or ModelTower(tower_model(card, state, self.device), self.name)
+        kind = MlpOn if self.readout == "mlp" else RidgeOn
+        return Learned(card, state, tower, kind(tower, frozenset(seen)).fit(train, genes))

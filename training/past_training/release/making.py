@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from napari_past.model import Card, EncoderCard, Evidence
 from napari_past.model.card import CARD_SCHEMA
+from napari_past.model.readout import Readout
 from past_training.dataset.schema import resolution_of
-from past_training.evaluation.ridge import Readout, grouped
+from past_training.evaluation.ridge import grouped
 from past_training.evaluation.rows import TrainingSet
 from past_training.evaluation.towers import ModelTower
 from past_training.release.statements import Statements
@@ -118,11 +119,12 @@ def finished(
     groups = _cells(tower, train)
     cells_ND = np.concatenate(groups)
     like = likeness(cells_ND)
-    predicted_NG = cells_ND @ readout.weight.T + readout.bias
+    predicted_NG = readout.expression(cells_ND)
     cuts_QG = np.round(np.quantile(predicted_NG, statements.cutoff_quantiles, axis=0), 4)
     percent = " / ".join(f"{100 * q:g}" for q in statements.cutoff_quantiles)
     card = draft.model_copy(
         update={
+            "hidden_units": readout.hidden_units,
             "evidence": measured.on(draft.evidence),
             "cutoffs": {
                 gene: (float(a), float(b), float(c))
@@ -140,8 +142,7 @@ def finished(
         }
     )
     tensors: Tensors = {
-        "readout.weight": readout.weight,
-        "readout.bias": readout.bias,
+        **readout.tensors,
         "statistics.mean": like.mean,
         "statistics.whitening": like.whitening,
     }

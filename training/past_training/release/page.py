@@ -6,6 +6,7 @@ import numpy as np
 
 from napari_past.genes import markers
 from napari_past.model import Card
+from napari_past.model.card import NOT_STATED
 from napari_past.types import RESEARCH_USE
 
 
@@ -25,30 +26,49 @@ def model_page(card: Card) -> str:
             "",
             *_evidence(card),
             "",
-            "## Genes of the marker panel",
-            "",
-            *_panel(card),
-            "",
-            f"Cut-offs: {card.cutoffs_source}. Genes seen in under {100 * card.min_detected:g} % "
-            "of the training rows are shown as not learnable.",
-            "",
+            *(_panel(card) if card.genes else []),
         ]
     )
 
 
 def _facts(card: Card) -> list[str]:
     encoder = card.encoder
-    learnable = sum(d >= card.min_detected for d in card.evidence.detected.values())
     return [
         f"- Trained on: {card.training_data}.",
-        f"- Tissue: {card.species} {card.organ}, {card.preparation}; {card.scanner}.",
-        f"- Genes: {len(card.genes)}, of which {learnable} count as learnable. "
-        f"Unit: {card.expression_unit}.",
+        _tissue(card),
+        *_genes(card),
         f"- Encoder: {encoder.mode}, {encoder.tower.backbone}, {encoder.mpp:g} µm/px, stride "
         f"{encoder.stride_px} px, halo {encoder.halo_px} px, {encoder.tower.embed_dim} numbers a "
         "cell.",
         f"- Licence: {card.licence}. {card.attribution}",
     ]
+
+
+def _tissue(card: Card) -> str:
+    """What is stated of it, and after that what is not."""
+    names = ("species", "organ", "preparation", "scanner")
+    species, organ, preparation, scanner = (
+        "" if (text := getattr(card, name)) == NOT_STATED else text for name in names
+    )
+    what = ", ".join(filter(None, (f"{species} {organ}".strip(), preparation)))
+    told = "; ".join(filter(None, (what, scanner)))
+    unstated = ", ".join(name for name in names if getattr(card, name) == NOT_STATED)
+    if not told:
+        return "- Tissue: not stated."
+    return f"- Tissue: {told}." + (f" Not stated: {unstated}." if unstated else "")
+
+
+def _genes(card: Card) -> list[str]:
+    if not card.genes:
+        return ["- Genes: none, for it has no read-out."]
+    learnable = sum(d >= card.min_detected for d in card.evidence.detected.values())
+    told = [
+        f"- Genes: {len(card.genes)}, of which {learnable} count as learnable. "
+        f"Unit: {card.expression_unit}."
+    ]
+    if card.hidden_units is not None:
+        told.append(f"- Read-out: one hidden layer of {card.hidden_units} units.")
+    return told
 
 
 def _evidence(card: Card) -> list[str]:
@@ -75,6 +95,18 @@ def _evidence(card: Card) -> list[str]:
 
 
 def _panel(card: Card) -> list[str]:
+    return [
+        "## Genes of the marker panel",
+        "",
+        *_markers(card),
+        "",
+        f"Cut-offs: {card.cutoffs_source}. Genes seen in under {100 * card.min_detected:g} % of "
+        "the training rows are shown as not learnable.",
+        "",
+    ]
+
+
+def _markers(card: Card) -> list[str]:
     genes = dict.fromkeys(g for m in markers() for g in m.genes if g in card.genes)
     if not genes:
         return ["None of them was measured in the training tissue."]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from napari_past.errors import PastError
 from napari_past.model import Card
-from past_training.dataset.prepare import SUFFIX, prepare
+from past_training.dataset.destination import SUFFIX
+from past_training.dataset.prepare import prepare
 from past_training.dataset.progress import ProgressLine
 from past_training.dataset.read import PairedDataset, open_dataset
 from past_training.dataset.schema import INFO, PrepareConfig
@@ -21,8 +22,9 @@ from past_training.evaluation.about_model import mean_expression, model_facts
 from past_training.evaluation.baselines import baselines
 from past_training.evaluation.gene_choice import chosen_genes
 from past_training.evaluation.marker_sets import MARKER_SETS, AnnotatedTile, marker_check
+from past_training.evaluation.output_files import report_files
 from past_training.evaluation.protocol import evaluate
-from past_training.evaluation.report import report_files, write_report
+from past_training.evaluation.report import write_report
 from past_training.evaluation.rows import all_rows
 from past_training.release.evidence import evidence_of
 from past_training.release.fit_tower import fit_tower

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from napari_past.errors import PastError
+from past_training.release.out import check_outs
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,6 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the folder that holds the recipe's data, or the dataset that was prepared of them",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="model file, .safetensors")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument(
         "--no-evidence", action="store_true",
         help="skip the held-out folds; the card then says that nothing was measured",
@@ -37,15 +39,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def execute(options: argparse.Namespace) -> int:
     """Train, and write the model file, its page and its report."""
+    check_outs(options.out, [], options.force, report=not options.no_evidence)
+    if not options.data.is_dir():
+        raise PastError(f"--data {options.data} is not a folder; give the one that holds the data.")
+    # Only now: torch and what draws take many seconds to load.
     from past_training.evaluation.marker_sets import read_tiles
-    from past_training.release.out import check_out
     from past_training.release.pretrain import pretrain
     from past_training.release.recipe import load_recipe
 
     recipe = load_recipe(options.recipe)
-    check_out(options.out)
-    if not options.data.is_dir():
-        raise PastError(f"--data {options.data} is not a folder; give the one that holds the data.")
     card = pretrain(
         recipe,
         options.data,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,10 +11,10 @@ import pydantic
 
 from napari_past.errors import PastError
 from napari_past.model import Card
+from napari_past.model.card import NOT_STATED
 from past_training.dataset.read import PairedDataset
 from past_training.dataset.schema import Strict, first_problem
-
-NOT_STATED = "not stated"
+from past_training.sources.section import NO_TECHNOLOGY
 
 
 class Statements(Strict):
@@ -63,6 +63,38 @@ def statements_of(
         The file cannot be read, or a field is unknown or wrong; the message names the first.
     """
     records = dataset.sections
+    technologies = dict.fromkeys(r.technology for r in records if r.technology != NO_TECHNOLOGY)
+    facts = (
+        ", ".join(technologies),
+        f"patients {', '.join(dataset.patients)}",
+        f"sections {', '.join(r.name for r in records)}",
+    )
+    tissue = f"{dataset.name} ({'; '.join(filter(None, facts))})"
+    if start is not None:
+        before = start.training_data
+        again = tissue in before  # fitted to it a second time
+        tissue = before if again else f"{before}; then {tissue}"
+    own: dict[str, object] = {
+        "name": name,
+        "summary": summary,
+        "species": _each(record.species for record in records),
+        "organ": _each(record.tissue for record in records),
+        "training_data": tissue,
+    }
+    if start is not None:
+        own["attribution"] = start.attribution
+        own["licence"] = f"{NOT_STATED}; that of {start.name}: {start.licence}"
+    return stated(own, card)
+
+
+def stated(own: Mapping[str, object], card: Path | None) -> Statements:
+    """Statements of ours, and above them those of a TOML file of the user.
+
+    Raises
+    ------
+    PastError
+        The file cannot be read, or a field is unknown or wrong; the message names the first.
+    """
     given: dict[str, Any] = {}
     if card is not None:
         try:
@@ -72,20 +104,6 @@ def statements_of(
                 f"--card {card} cannot be read as TOML ({exc}); give lines such as "
                 f'licence = "CC BY 4.0".'
             ) from exc
-    tissue = (
-        f"{dataset.name} ({_each(r.technology for r in records)}; patients "
-        f"{', '.join(dataset.patients)}; sections {', '.join(r.name for r in records)})"
-    )
-    own = {
-        "name": name,
-        "summary": summary,
-        "species": _each(record.species for record in records),
-        "organ": _each(record.tissue for record in records),
-        "training_data": tissue if start is None else f"{start.training_data}; then {tissue}",
-    }
-    if start is not None:
-        own["attribution"] = start.attribution
-        own["licence"] = f"{NOT_STATED}; that of {start.name}: {start.licence}"
     try:
         return Statements.model_validate({**own, **given})
     except pydantic.ValidationError as exc:

@@ -44,7 +44,7 @@ def write_model(
     tensors: Tensors = {f"{TOWER}{key}": np.asarray(v) for key, v in learned.state.items()}
     if beside is not None:
         space = {name: getattr(beside.card, name) for name in ("projection_dim", "cell_tower")}
-        card, rest = card.model_copy(update=space), {**rest, **beside.shared_space}
+        card, rest = card.model_copy(update=space), {**rest, **beside.shared_space.tensors}
     write_with_page(out, card, {**tensors, **rest})
     return load_model(out, device)
 

@@ -1,9 +1,18 @@
-"""Measured tissue: readers of the field's formats, and the checks that come before training."""
+"""Measured tissue: readers of the field's formats, and the checks that come before training.
 
-from past_training.sources.checks import check, check_together
-from past_training.sources.errors import BadPairing, BadSource
-from past_training.sources.registry import SOURCES, Source, read_sections
-from past_training.sources.section import MeasuredSection
+The names below are loaded on first use: a mistake in a command is told before pandas is imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from past_training.sources.checks import check, check_together
+    from past_training.sources.errors import BadPairing, BadSource
+    from past_training.sources.registry import SOURCES, Source, read_sections
+    from past_training.sources.section import MeasuredSection
 
 __all__ = [
     "SOURCES",
@@ -15,3 +24,23 @@ __all__ = [
     "check_together",
     "read_sections",
 ]
+
+_FILES = {
+    "SOURCES": "registry",
+    "BadPairing": "errors",
+    "BadSource": "errors",
+    "MeasuredSection": "section",
+    "Source": "registry",
+    "check": "checks",
+    "check_together": "checks",
+    "read_sections": "registry",
+}
+"""Public name -> the file that defines it."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+    globals()[name] = value
+    return value

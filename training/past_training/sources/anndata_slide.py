@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from past_training.sources.errors import BadSource
 from past_training.sources.folder import existing, reading
-from past_training.sources.gene_names import checked_species, gene_counts
+from past_training.sources.gene_names import checked_species, gene_counts, named_species
 from past_training.sources.pixel_size import settled_mpp
 from past_training.sources.section import (
     TECHNOLOGIES,
@@ -41,7 +41,7 @@ def read_anndata(
     name: str | None = None,
     patient: str | None = None,
     tissue: str = "",
-    species: str = "human",
+    species: str | None = None,
     technology: str = "other",
     spot_diameter_um: float | None = None,
 ) -> MeasuredSection:
@@ -67,6 +67,8 @@ def read_anndata(
     genes, ids
         Columns of ``var`` with the genes' names and of ``obs`` with the rows' ids; default: the
         index.
+    species
+        Default: what the genes are named as.
     spot_diameter_um
         None: rows are single cells.
 
@@ -85,10 +87,9 @@ def read_anndata(
     table = opened(path)
     xy = _positions(table, path, x, y)
     scale, notes = settled_mpp(picture, mpp, None, "")
-    kind = checked_species(species)
-    counts, symbols, told = gene_counts(
-        matrix_of(table, layer, path), _texts(table.var, genes, path, "var"), kind
-    )
+    names = _texts(table.var, genes, path, "var")
+    kind, guessed = (checked_species(species), ()) if species else named_species(names)
+    counts, symbols, told = gene_counts(matrix_of(table, layer, path), names, kind)
     return MeasuredSection(
         name=section_name(name or path.stem),
         patient=patient or UNKNOWN_PATIENT,
@@ -102,7 +103,7 @@ def read_anndata(
         counts=counts,
         genes=symbols,
         spot_diameter_um=spot_diameter_um,
-        notes=notes + told,
+        notes=notes + guessed + told,
     )
 
 

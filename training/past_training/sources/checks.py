@@ -89,7 +89,7 @@ def check_together(sections: Iterable[MeasuredSection]) -> list[str]:
             )
         names.add(section.name)
         nobodys += [section.name] if section.patient == UNKNOWN_PATIENT else []
-        species.add(section.species)
+        species |= {section.species} - {""}
         picture = str(section.image.resolve())
         if patients.setdefault(picture, section.patient) != section.patient:
             warnings.append(
@@ -272,8 +272,9 @@ def _check_nuclei(section: MeasuredSection, slide: Slide) -> list[str]:
         return []
     return [
         f"{section.name}: haematoxylin is hardly denser under the cells than beside them "
-        f"({given.mean:+.3f} ± {given.error:.3f} OD); the alignment may be off by more than a "
-        "nucleus, or the picture too coarse to tell."
+        f"({given.mean:+.3f} ± {given.error:.3f} OD); check --spatial-unit, --mpp and which "
+        "axis is x; else the alignment may be off by more than a nucleus, or the picture too "
+        "coarse to tell."
     ]
 
 
@@ -289,8 +290,8 @@ def _check_tissue(section: MeasuredSection, slide: Slide) -> list[str]:
         )
     if given < LEAST_ON_TISSUE:
         return [
-            f"{section.name}: only {100 * given:.0f} % of the spots lie on tissue; check the "
-            "alignment."
+            f"{section.name}: only {100 * given:.0f} % of the spots lie on tissue; check "
+            "--spatial-unit, --mpp, which axis is x, and the alignment."
         ]
     return _odd_totals(section, slide)
 

@@ -34,6 +34,34 @@ def species_of(feature_ids: Sequence[str]) -> str | None:
     return species if species and 2 * count >= len(feature_ids) else None
 
 
+def named_species(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The species that genes are named as by most of their names, and what to tell about it.
+
+    Human symbols are written large (ERBB2, C1orf159), those of mice with one large letter (Erbb2);
+    Ensembl ids say it themselves. Empty where no name tells.
+
+    Parameters
+    ----------
+    names
+        Symbols or Ensembl ids, as the source writes them.
+    """
+    by_ids = species_of(names)
+    if by_ids is not None:
+        return by_ids, ()
+    symbols = gene_table().by_folded_symbol
+    known = [(name, symbols[name.casefold()]) for name in names if name.casefold() in symbols]
+    human = sum(name == symbol for name, symbol in known)
+    mouse = [name for name, symbol in known if name != symbol and name == name.capitalize()]
+    if not human and not mouse:
+        return "", ("No gene's name tells the species; give it with --option species=human.",)
+    if human >= len(mouse):
+        return "human", ()
+    return "mouse", (
+        f"Genes are written as those of mice ({mouse[0]}), so that was taken for the species; "
+        "--option species=human gives another.",
+    )
+
+
 def checked_species(species: str) -> str:
     """The species as "human" or "mouse", from the ways in which files write it.
 
@@ -47,7 +75,10 @@ def checked_species(species: str) -> str:
         return "human"
     if folded in {"mouse", "mus musculus", "grcm39", "mm10"}:
         return "mouse"
-    raise BadSource(f"Species must be human or mouse, but got {species!r}; give it with species=.")
+    raise BadSource(
+        f"Species must be human or mouse, but got {species!r}; give it with species= or --option "
+        "species=human."
+    )
 
 
 def gene_counts(
@@ -62,8 +93,9 @@ def gene_counts(
 
     Human genes get their HGNC symbol: by Ensembl id, by symbol, or by a previous symbol or alias
     that stands for one gene only, which is not measured under its own symbol too. Marker names
-    (ER, CD3) are no gene names and mean nothing here. What does not resolve, and every mouse gene,
-    keeps its name. Features of one gene are added up. Controls are dropped.
+    (ER, CD3) are no gene names and mean nothing here. What does not resolve, and every gene of
+    another or no known species, keeps its name. Features of one gene are added up. Controls are
+    dropped.
 
     Parameters
     ----------
@@ -72,7 +104,7 @@ def gene_counts(
     names
         (f,) as the source writes them: symbols or Ensembl ids.
     species
-        "human" or "mouse".
+        "human", "mouse", or empty where it is not known.
     ids
         (f,) Ensembl ids where the source has them.
     types

@@ -13,6 +13,7 @@ import pydantic
 from past_training.sources.anndata_slide import read_anndata
 from past_training.sources.errors import BadSource
 from past_training.sources.hest import read_hest
+from past_training.sources.kinds import KINDS
 from past_training.sources.past_layout import read_past_layout
 from past_training.sources.section import MeasuredSection
 from past_training.sources.st import read_st_folder
@@ -44,15 +45,20 @@ class Source:
         return tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
 
 
-SOURCES: Mapping[str, Source] = {
-    "xenium": Source("a Xenium output folder", read_xenium),
-    "visium": Source("the output of Space Ranger, Visium or Visium HD", read_visium),
-    "st": Source("a folder of Spatial Transcriptomics sections", read_st_folder),
-    "anndata": Source("an .h5ad file, with image=", read_anndata),
-    "past": Source("data laid out for the published PAST code", read_past_layout),
-    "hest": Source("a HEST-1k folder", read_hest),
-    "stimage": Source("a STimage-1K4M folder", read_stimage),
+_READERS: Mapping[str, Reader] = {
+    "xenium": read_xenium,
+    "visium": read_visium,
+    "st": read_st_folder,
+    "anndata": read_anndata,
+    "past": read_past_layout,
+    "hest": read_hest,
+    "stimage": read_stimage,
 }
+SOURCES: Mapping[str, Source] = {
+    name: Source(summary, _READERS[name]) for name, summary in KINDS.items()
+}
+_TYPED = {"image": "--image FILE", "unit": "--spatial-unit um or px"}
+"""Parameters that some reader needs, as the command line has them."""
 
 
 def read_sections(
@@ -87,7 +93,8 @@ def read_sections(
         )
     missing = [key for key in source.required if key not in given]
     if missing:
-        raise BadSource(f"Source {kind} needs {' and '.join(missing)}; give it as an option.")
+        typed = " and ".join(_TYPED[key] for key in missing)
+        raise BadSource(f"Source {kind} needs {' and '.join(missing)}; give {typed}.")
     try:
         found = pydantic.validate_call(source.read)(path, **given)
     except pydantic.ValidationError as exc:

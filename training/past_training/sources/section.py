@@ -14,7 +14,8 @@ TOKENS = 300
 """Token ids of a row in the published PAST layout."""
 UNKNOWN_PATIENT = "unknown"
 """Sections of nobody in particular count as one patient, so that no split claims an unseen one."""
-TECHNOLOGIES = ("Xenium", "Visium", "VisiumHD", "ST", "MERFISH", "CosMx", "other")
+NO_TECHNOLOGY = "other"
+TECHNOLOGIES = ("Xenium", "Visium", "VisiumHD", "ST", "MERFISH", "CosMx", NO_TECHNOLOGY)
 """How tissue was measured."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -41,7 +42,7 @@ class MeasuredSection:
     patient: str
     """`UNKNOWN_PATIENT` where nobody said."""
     species: str
-    """One of "human" and "mouse"."""
+    """"human" or "mouse"; empty where nobody said and the genes' names do not tell."""
     tissue: str
     """Such as "breast" or "lung"; may be empty."""
     technology: str

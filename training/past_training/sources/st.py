@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from past_training.sources.errors import BadPairing, BadSource
 from past_training.sources.folder import checked_folder, first_existing, reading
-from past_training.sources.gene_names import checked_species, gene_counts
+from past_training.sources.gene_names import checked_species, gene_counts, named_species
 from past_training.sources.lattice import DIAMETER_UM, PITCH_UM, lattice_mpp
 from past_training.sources.pixel_size import settled_mpp
 from past_training.sources.section import UNKNOWN_PATIENT, MeasuredSection, section_name
@@ -33,7 +33,7 @@ def read_st(
     *,
     spot_diameter_um: float = DIAMETER_UM["ST"],
     tissue: str = "",
-    species: str = "human",
+    species: str | None = None,
 ) -> MeasuredSection:
     """One section; spots without counts are dropped.
 
@@ -47,6 +47,8 @@ def read_st(
         Default: unknown.
     mpp
         µm/px of the picture; default: its own, else by the pitch of the spots, 200 µm.
+    species
+        Default: what the genes are named as.
 
     Returns
     -------
@@ -90,9 +92,10 @@ def read_st(
     scale, notes = settled_mpp(picture, mpp, lattice_mpp(grid_um, xy_px), "the pitch of the spots")
     if len(kept) < len(ids):
         notes += (f"{len(ids) - len(kept)} spots without counts were left out.",)
-    kind = checked_species(species)
+    names = [str(name) for name in counts.columns]
+    kind, guessed = (checked_species(species), ()) if species else named_species(names)
     matrix = csr_array(values[[row_of[ids[i]] for i in kept]])
-    summed, genes, told = gene_counts(matrix, list(counts.columns), kind)
+    summed, genes, told = gene_counts(matrix, names, kind)
     return MeasuredSection(
         name=section_name(section),
         patient=patient or UNKNOWN_PATIENT,
@@ -106,7 +109,7 @@ def read_st(
         counts=summed,
         genes=genes,
         spot_diameter_um=spot_diameter_um,
-        notes=notes + told,
+        notes=notes + guessed + told,
     )
 
 
@@ -118,7 +121,7 @@ def read_st_folder(
     mpp: float | None = None,
     spot_diameter_um: float = DIAMETER_UM["ST"],
     tissue: str = "",
-    species: str = "human",
+    species: str | None = None,
 ) -> Iterator[MeasuredSection]:
     """The sections of a folder, of one patient, as `read_st` reads them.
 

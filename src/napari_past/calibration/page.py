@@ -1,0 +1,222 @@
+"""The report of a validation, as one HTML page or as Markdown with its plots beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from napari_past.calibration.figures import agreement_svg, bland_altman_svg
+from napari_past.calibration.validation import Validation
+from napari_past.errors import CannotWrite
+from napari_past.files import atomic_write
+from napari_past.model.calibration import Agreement, Calibration
+from napari_past.types import RESEARCH_USE
+
+SUFFIXES = (".html", ".md")
+MISSING = "–"
+_STYLE = (
+    "body{font:15px/1.45 sans-serif;color:#222;max-width:60em;margin:2em auto;padding:0 1em}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;"
+    "text-align:left;vertical-align:top}.use{border:1px solid #222;padding:.6em}svg{max-width:100%}"
+)
+
+
+@dataclass(frozen=True)
+class _Table:
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def write_validation(validation: Validation, path: str | Path) -> tuple[Path, ...]:
+    """Write the report and return its files: one ``.html``, or an ``.md`` with two ``.svg``.
+
+    The same validation gives the same bytes.
+
+    Raises
+    ------
+    CannotWrite
+        Another suffix, or the folder is missing or read-only, or the disk is full.
+    """
+    target = Path(path)
+    check_suffix(target)
+    figures = {"agreement": agreement_svg(validation), "bland-altman": bland_altman_svg(validation)}
+    if target.suffix.lower() == ".html":
+        _write(target, _html(validation, list(figures.values())))
+        return (target,)
+    beside = {target.with_name(f"{target.stem}-{name}.svg"): svg for name, svg in figures.items()}
+    for file, svg in beside.items():
+        _write(file, svg)
+    _write(target, _markdown(validation, [file.name for file in beside]))
+    return (target, *beside)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise `CannotWrite` where a report cannot have this name."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise CannotWrite(
+            f"A validation is written as HTML or Markdown, but --out is {path.name}; end the name "
+            "in .html or .md."
+        )
+
+
+def agreement_rows(found: Agreement) -> tuple[tuple[str, str], ...]:
+    """What a comparison found, name and text of each line."""
+    limits = MISSING
+    if found.limits is not None:
+        limits = f"{_signed(found.limits[0])} to {_signed(found.limits[1])}"
+    return (
+        ("bias (predicted − measured)", _signed(found.bias)),
+        ("95 % limits of agreement", limits),
+        ("between patients, within them (SD)", f"{_of(found.between_sd)}, {_of(found.within_sd)}"),
+        ("correlation over regions, Pearson", _of(found.correlation, 2)),
+        ("correlation over regions, Spearman", _of(found.rank_correlation, 2)),
+    )
+
+
+def calibration_rows(calibration: Calibration) -> tuple[tuple[str, str], ...]:
+    """What was calibrated, name and text of each line."""
+    kind = "local calibration" if calibration.local else "calibration"
+    matched = "cells of the same section" if calibration.level == "cells" else "regions"
+    first, last = calibration.span
+    counts = f"{calibration.patients} patients, {calibration.held_out.regions} regions"
+    return (
+        ("marker", calibration.marker),
+        (
+            "model",
+            f"{calibration.model} {calibration.model_version}, SHA-256 "
+            f"{calibration.model_sha256[:16]}…",
+        ),
+        ("calibrated to", f"{calibration.unit}, by matched {matched}"),
+        ("antibody clone", calibration.clone or "not told"),
+        ("scanner", calibration.scanner or "not told"),
+        (kind, counts),
+        ("predicted values", f"{first:.3g} to {last:.3g}, {calibration.predicted_unit}"),
+    )
+
+
+def _tables(validation: Validation) -> tuple[_Table, ...]:
+    calibration, found = validation.calibration, validation.found
+    patients = dict.fromkeys(row.patient for row in validation.regions)
+    by_patient = []
+    for name in patients:
+        rows = [row for row in validation.regions if row.patient == name]
+        bias = sum(row.estimate.value - row.measured for row in rows) / len(rows)
+        seen = "yes" if name in validation.seen_patients else "no"
+        by_patient.append((name, str(len(rows)), _signed(bias), seen))
+    share = MISSING
+    if validation.with_interval:
+        share = f"{validation.inside} of {validation.with_interval}"
+    return (
+        _Table("The calibration", ("", ""), calibration_rows(calibration)),
+        _Table(
+            "Agreement",
+            ("", "here", "when calibrated, held-out patients"),
+            tuple(
+                (name, here, there)
+                for (name, here), (_, there) in zip(
+                    agreement_rows(found), agreement_rows(calibration.held_out), strict=True
+                )
+            )
+            + (("measured within the 95 % prediction interval", share, MISSING),),
+        ),
+        _Table(
+            "Patients",
+            ("patient", "regions", "mean difference", "calibrated on"),
+            tuple(by_patient),
+        ),
+        _Table(
+            "Regions",
+            (
+                "patient",
+                "region",
+                "predicted value",
+                f"predicted {validation.unit}",
+                "95 % prediction interval",
+                "measured",
+                "note",
+            ),
+            tuple(
+                (
+                    row.patient,
+                    row.region,
+                    f"{row.predicted:.3g}",
+                    f"{row.estimate.value:.3g}",
+                    _interval(row.estimate.low, row.estimate.high),
+                    f"{row.measured:.3g}",
+                    row.estimate.note,
+                )
+                for row in validation.regions
+            ),
+        ),
+    )
+
+
+def _sentences(validation: Validation) -> list[str]:
+    told = [
+        f"{validation.calibration.named(validation.unit)} beside the real stain",
+        validation.whose,
+    ]
+    if validation.seen_patients:
+        told.append(
+            "Patients that were calibrated on are among them: this is no independent validation."
+        )
+    if validation.found.limits is None:
+        told.append("Under three patients no limits of agreement are told.")
+    return told
+
+
+def _html(validation: Validation, figures: list[str]) -> str:
+    title = f"Validation: {validation.calibration.marker}"
+    parts = [f"<p>{escape(text)}</p>" for text in _sentences(validation)]
+    first, *others = (_html_table(table) for table in _tables(validation))
+    body = "".join([*parts, first, others[0], *figures, *others[1:]])
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
+        f'<p class="use">{escape(RESEARCH_USE)}</p>{body}</body></html>\n'
+    )
+
+
+def _html_table(table: _Table) -> str:
+    def line(cells: tuple[str, ...], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    head = line(table.head, "th") if any(table.head) else ""
+    rows = "".join(line(row, "td") for row in table.rows)
+    return f"<h2>{escape(table.title)}</h2><table>{head}{rows}</table>"
+
+
+def _markdown(validation: Validation, figures: list[str]) -> str:
+    title = f"# Validation: {validation.calibration.marker}"
+    pictures = [f"![{name}]({name})" for name in figures]
+    first, second, *others = (_markdown_table(table) for table in _tables(validation))
+    parts = [title, f"**{RESEARCH_USE}**", *_sentences(validation), first, second, *pictures]
+    return "\n\n".join([*parts, *others]) + "\n"
+
+
+def _markdown_table(table: _Table) -> str:
+    lines = [table.head, ("---",) * len(table.head), *table.rows]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return "\n".join([f"## {table.title}", "", *("| " + " | ".join(row) + " |" for row in cells)])
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _interval(low: float, high: float) -> str:
+    return MISSING if math.isnan(low) else f"{low:.3g} to {high:.3g}"
+
+
+def _of(value: float | None, decimals: int | None = None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.3g}" if decimals is None else f"{value:.{decimals}f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")

@@ -1,0 +1,266 @@
+"""``napari-past report``: one page for each slide, as HTML or PDF."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from napari_past import __version__
+from napari_past.cells import DEFAULT_DETECTOR
+from napari_past.cli.calibrated import calibrated_lines
+from napari_past.cli.destination import Destination, check_free
+from napari_past.cli.parser import DEFAULT_MODEL
+from napari_past.cli.run import FEW_TILES, compute, unlike_lines, unreadable
+from napari_past.cli.table_findings import much_unlike, table_findings
+from napari_past.engine import (
+    Cells,
+    Store,
+    Workers,
+    analysed,
+    chosen_cutoffs,
+    h_score,
+    make_plan,
+    unscored_of,
+)
+from napari_past.engine.annotated import unscored_kinds
+from napari_past.engine.run_tile import forget_slides
+from napari_past.errors import Cancelled, MissingCutoffs, PastError, RegionError
+from napari_past.genes import markers, resolve
+from napari_past.io import check_writable, read_regions
+from napari_past.model import Model, load_model
+from napari_past.report import (
+    NOT_CALIBRATED,
+    MarkerFindings,
+    ModelFacts,
+    Page,
+    SlideFindings,
+    check_suffix,
+    checked_case_code,
+    numbered,
+    slide_pages,
+    write_report,
+)
+from napari_past.slide import open_slide
+from napari_past.slide.omezarr import is_zarr_folder
+from napari_past.slide.openslide import dicom_files
+from napari_past.slide.units import checked_mpp
+from napari_past.stain import count_cells
+from napari_past.types import RESEARCH_USE, Cutoffs, Region
+
+TABLES = (".h5ad", ".csv")
+SLIDES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".zarr")
+"""Suffixes that are taken from a folder of slides; of tables, only .h5ad is."""
+
+
+def execute(options: Namespace) -> int:
+    """Check everything, then make the pages of slide after slide, and write them together."""
+    case = checked_case_code(options.case)
+    out: Path = options.out
+    check_suffix(out, case)
+    paths = [path for given in options.inputs for path in _slides_of(given)]
+    given = [*paths, *([] if options.rois is None else [options.rois])]
+    check_free([Destination(p, out, out.suffix) for p in paths], given, options.force)
+    check_writable(out)
+    _check_alone(options, paths)
+    checked_mpp(options.mpp)
+    pages: list[Page] = []
+    failures: list[str] = []
+    told = 0
+    with ExitStack() as stack:
+        stack.callback(forget_slides)
+        maker = _PageMaker(options, case, stack)
+        for path in paths:
+            try:
+                made, missing = maker.pages_of(path)
+            except Cancelled:
+                raise
+            except PastError as exc:
+                if len(paths) == 1:
+                    raise
+                failures.append(f"{path.name}: {exc}")
+                continue
+            pages += made
+            failures += missing
+            told += 1
+    if not pages:
+        raise PastError(f"No page could be made; the first mistake is {failures[0]}")
+    write_report(numbered(pages), out)
+    slides = "1 slide" if told == 1 else f"{told} slides"
+    print(f"{out}: {len(pages)} page{'s' if len(pages) > 1 else ''} of {slides}")
+    print(f"  {RESEARCH_USE}", flush=True)
+    for failure in failures:
+        print(f"napari-past: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _slides_of(given: Path) -> list[Path]:
+    """`given` itself, or what a folder of slides and tables holds."""
+    if not given.is_dir() or is_zarr_folder(given) or dicom_files(given):
+        return [given]
+    wanted = (*SLIDES, TABLES[0])
+    found = sorted(p for p in given.iterdir() if p.suffix.lower() in wanted and p.name[0] != ".")
+    if not found:
+        raise PastError(
+            f"The folder {given} holds no slide ({', '.join(SLIDES)}) and no .h5ad table of cells; "
+            "give a folder that does, or a file."
+        )
+    return found
+
+
+def _check_alone(options: Namespace, paths: Sequence[Path]) -> None:
+    if options.rois is not None and len(paths) > 1:
+        raise RegionError(
+            f"--rois {options.rois.name} was drawn on one slide, but {len(paths)} were given; "
+            "report them one by one."
+        )
+    if options.cutoffs is not None and options.marker is not None and len(options.marker) > 1:
+        raise PastError(
+            f"--cutoffs are of one marker, but {len(options.marker)} were given; report them one "
+            "by one."
+        )
+
+
+class _PageMaker:
+    """Makes the pages of slides and tables with the same options; the model is loaded once."""
+
+    def __init__(self, options: Namespace, case: str, stack: ExitStack) -> None:
+        self._options, self._case, self._stack = options, case, stack
+        self._loaded: tuple[Model, Workers] | None = None
+
+    def pages_of(self, path: Path) -> tuple[tuple[Page, ...], list[str]]:
+        """The pages, and sentences on what could not be read."""
+        if path.suffix.lower() in TABLES:
+            options = self._options
+            named = options.model if options.model != DEFAULT_MODEL else None
+            model = None if named is None else self._model()[0]
+            findings = table_findings(
+                path,
+                options.marker,
+                options.cutoffs,
+                lambda mpp: self._regions(options.mpp or mpp),
+                model,
+            )
+            return slide_pages(replace(findings, case_code=self._case)), []
+        return self._of_slide(path)
+
+    def _model(self) -> tuple[Model, Workers]:
+        if self._loaded is None:
+            model = load_model(self._options.model)
+            model.require_readout()
+            workers = Workers(on_lost=lambda told: print(f"napari-past: {told}", file=sys.stderr))
+            self._loaded = model, self._stack.enter_context(workers)
+        return self._loaded
+
+    def _of_slide(self, path: Path) -> tuple[tuple[Page, ...], list[str]]:
+        options = self._options
+        with open_slide(path, options.mpp, options.series) as slide:
+            mpp = slide.require_mpp()
+            regions = self._regions(mpp)
+            model, workers = self._model()
+            asked = options.marker or [_first_of_panel(model)]
+            for name in asked:  # a mistake is told before the work
+                resolved = resolve(name, model.genes)
+                resolved.require_scorable()
+                chosen_cutoffs(model, resolved, options.cutoffs)
+            # Cells in Ignore* regions stay, so that the score can tell how many there are.
+            limits = [region for region in regions if not region.ignored]
+            plan = make_plan(slide, model, DEFAULT_DETECTOR, None, limits)
+            cells = Cells(plan, model, Store(plan.key))
+            missing = len(plan.tiles) - len(cells.store.finished(plan.tiles))
+            compute(cells, slide.name, workers=None if missing <= FEW_TILES else workers)
+            if not len(cells):
+                where = " in its regions" if limits else ""
+                raise PastError(
+                    f"No cell was found on {slide.name}{where}, so there is nothing to report; "
+                    "check that it is H&E and that its µm/px is right."
+                )
+            cells.quality = unscored_of(slide)
+            kinds = unscored_kinds(cells)
+            counted = count_cells(cells.centers_um, regions, unscored=kinds)
+            found = [_predicted(cells, name, regions, options.cutoffs) for name in asked]
+            lines = [
+                line
+                for name, marker in zip(asked, found, strict=True)
+                for line in calibrated_lines(
+                    model, cells.resolve(name), marker.values, counted, marker.table
+                )
+            ]
+            card = model.card
+            known = card.unlike_training_limit is not None
+            flags = cells.unlike_training > 1
+            findings = SlideFindings(
+                name=slide.name,
+                fingerprint=slide.fingerprint,
+                case_code=self._case,
+                centers_um=cells.centers_um,
+                markers=tuple(found),
+                regions=regions,
+                unscored=kinds,
+                model=ModelFacts(
+                    model.name,
+                    card.version,
+                    model.sha256,
+                    f"{card.species} {card.organ} ({card.preparation}): {card.training_data}",
+                ),
+                unlike=tuple(unlike_lines(cells.slide_unlike_training, flags)) if known else None,
+                much_unlike=much_unlike(cells.slide_unlike_training, flags),
+                calibration=" ".join(lines) or NOT_CALIBRATED,
+                analysed=analysed(plan, cells.excluded),
+                unreadable=tuple(unreadable(cells)),
+                versions=(
+                    ("napari-past", __version__),
+                    *((name, version(name)) for name in ("torch", "timm")),
+                    ("detector", plan.detector.name),
+                ),
+                slide=slide,
+            )
+            return slide_pages(findings), unreadable(cells)
+
+    def _regions(self, mpp: float | None) -> tuple[Region, ...]:
+        rois = self._options.rois
+        if rois is None:
+            return ()
+        regions = read_regions(rois, mpp)
+        if not regions:
+            raise RegionError(f"{rois.name} holds no regions; export some annotations into it.")
+        return regions
+
+
+def _predicted(
+    cells: Cells, name: str, regions: tuple[Region, ...], cutoffs: Cutoffs | None
+) -> MarkerFindings:
+    resolved = cells.resolve(name)
+    labels = [(symbol, cells.model.reliability(symbol).label) for symbol in resolved.symbols]
+    return MarkerFindings(
+        label=resolved.label,
+        values=cells.marker_values(name),
+        table=h_score(cells, name, regions, cutoffs),
+        unit=cells.model.expression_unit,
+        note=resolved.note,
+        evidence=tuple(f"{symbol}: {label}" for symbol, label in labels),
+        learnable=all(cells.model.reliability(s).learnable for s in resolved.symbols),
+    )
+
+
+def _first_of_panel(model: Model) -> str:
+    """The first marker of the panel whose genes the model learned and has cut-offs for."""
+    for marker in markers():
+        known = set(marker.genes) <= set(model.genes)
+        if (
+            marker.scorable
+            and known
+            and all(
+                model.reliability(gene).learnable and model.cutoffs(gene) is not None
+                for gene in marker.genes
+            )
+        ):
+            return marker.name
+    raise MissingCutoffs(
+        f"{model.name} has cut-offs for no marker of the panel; name one with --marker, and its "
+        "cut-offs with --cutoffs A,B,C."
+    )
