@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ import psutil
 from qtpy.QtCore import QObject, QProcess, Signal
 
 from napari_past.plugin.bank_request import BankRequest
+from napari_past.plugin.line_buffer import LineBuffer
 from napari_past.plugin.niceness import NICENESS
 
 EXTRA = "napari-past[training]"
@@ -51,6 +52,7 @@ class BankBuild(QObject):
         self._unfinished = Path()
         self._said: list[str] = []
         self._complained: list[str] = []
+        self._out, self._err = LineBuffer(), LineBuffer()
 
     @property
     def running(self) -> bool:
@@ -69,6 +71,7 @@ class BankBuild(QObject):
         # A name without a suffix, beside the folder: renaming it is one step.
         self._unfinished = request.folder.parent / f".{uuid4().hex[:12]}"
         self._request, self._said, self._complained = request, [], []
+        self._out, self._err = LineBuffer(), LineBuffer()
         process = QProcess(self)
         process.setProgram(self._command[0])
         process.setArguments([*self._command[1:], *request.arguments(self._unfinished)])
@@ -104,14 +107,14 @@ class BankBuild(QObject):
 
     def _on_said(self) -> None:
         if self._process is not None:
-            text = bytes(self._process.readAllStandardOutput().data()).decode(errors="replace")
-            self._said += text.splitlines()
+            self._said += self._out.lines(bytes(self._process.readAllStandardOutput().data()))
 
     def _on_complained(self) -> None:
-        if self._process is None:
-            return
-        text = bytes(self._process.readAllStandardError().data()).decode(errors="replace")
-        for line in text.splitlines():
+        if self._process is not None:
+            self._take(self._err.lines(bytes(self._process.readAllStandardError().data())))
+
+    def _take(self, complaints: Iterable[str]) -> None:
+        for line in complaints:
             found = _PROGRESS.search(line)
             if found:
                 done, cells = (int(number.replace(",", "")) for number in found.groups())
@@ -128,6 +131,8 @@ class BankBuild(QObject):
     def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._on_said()
         self._on_complained()
+        self._said += self._out.rest()
+        self._take(self._err.rest())
         if status != QProcess.ExitStatus.NormalExit:
             self._end("The process that built the bank was lost, perhaps for want of memory; close "
                       "other programs and try again.")  # fmt: skip
