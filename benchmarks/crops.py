@@ -42,6 +42,7 @@ import napari_past as past
 from napari_past.engine import Store, make_plan, run_plan
 from napari_past.engine.workers import Workers
 from napari_past.model import Model
+from napari_past.model.encoding import device_of
 
 LIMITS = {"cpu": 1.1, "cuda": 1.15}
 """The most that the pipeline may take, of the bare forward pass's time."""
@@ -90,9 +91,7 @@ def _measure(options: argparse.Namespace, stack: ExitStack) -> None:
     torch.set_num_threads(1)
     slide = stack.enter_context(past.open_slide(options.slide, options.mpp))
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of(options.device).type
     model = past.load_model(options.model, device)
     encoder = model.card.encoder
     if encoder.mode != "crop":

@@ -252,12 +252,12 @@ def _measure(options: argparse.Namespace, stack: ExitStack) -> None:
     # Not above: the process whose memory is measured begins by importing this file.
     import torch
 
+    from napari_past.model.encoding import device_of
+
     torch.set_num_threads(1)
     slide = stack.enter_context(past.open_slide(options.slide, options.mpp))
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of(options.device).type
     model = past.load_model(options.model, device)
     plan = spread(make_plan(slide, model, device=device), options.tiles)
     if not plan.tiles:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_past.calibration import CalibratedBy, Matched, write_region_table
-from napari_past.cli import main
 
 
 class Simulation:
@@ -64,23 +60,3 @@ def table(tmp_path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(scope="session")
-def command() -> Callable[..., Done]:
-    """``command("calibrate", table, …)``: code and texts of `main` in this process."""
-
-    def run(*arguments: object) -> Done:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([str(a) for a in arguments])
-        return Done(code, out.getvalue(), err.getvalue())
-
-    return run

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from napari_past.cli import main
 from napari_past.sample import write_phantom
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture(scope="session")
-def command() -> Command:
-    """``command("info", slide)``: code and texts of `main` in this process."""
-
-    def run(*arguments: object) -> Done:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([str(a) for a in arguments])
-        return Done(code, out.getvalue(), err.getvalue())
-
-    return run
 
 
 def listen_to_ctrl_c() -> None:
@@ -64,10 +38,10 @@ def started() -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="session")
-def told_once() -> Callable[[Done], str]:
+def told_once() -> Callable[[Any], str]:
     """The one sentence of a mistake, after a check that there is nothing but it."""
 
-    def sentence(done: Done) -> str:
+    def sentence(done: Any) -> str:
         assert done.code == 2, done
         assert done.out == ""
         assert done.err.startswith("napari-past: ")
@@ -85,7 +59,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def phantom_cells(command: Command, phantom: Path) -> Path:
+def phantom_cells(command: Callable[..., Any], phantom: Path) -> Path:
     """The phantom's cells with ERBB2 and the genes of CD3."""
     file = phantom.with_name("cells.h5ad")
     done = command("run", phantom, "--out", file, "--genes", "HER2,CD3")

@@ -8,12 +8,11 @@ from PIL import Image
 from skimage import data
 
 from napari_past.cells import find_cells
+from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN
 from napari_past.slide import slide_of_array
 from napari_past.stain.compartments import cell_densities, cell_shapes
 from napari_past.stain.dab import (
     DAB_CUTOFFS,
-    PUBLISHED_DAB,
-    PUBLISHED_HEMATOXYLIN,
     DabStains,
     estimate_dab_stains,
     given_dab_stains,
@@ -24,11 +23,11 @@ from napari_past.types import PixelGrid
 
 GLASS = (241.0, 238.0, 236.0)
 BLUES = {
-    "published": PUBLISHED_HEMATOXYLIN,
+    "published": RUIFROK_HEMATOXYLIN,
     "bright": (0.83, 0.53, 0.18),
     "dull": (0.58, 0.74, 0.35),
 }
-BROWNS = {"published": PUBLISHED_DAB, "reddish": (0.22, 0.61, 0.76), "pale": (0.36, 0.57, 0.74)}
+BROWNS = {"published": RUIFROK_DAB, "reddish": (0.22, 0.61, 0.76), "pale": (0.36, 0.57, 0.74)}
 
 
 def unit(vector) -> np.ndarray:
@@ -72,7 +71,7 @@ def test_as_a_separation_with_a_third_vector_across_both():
     """QuPath's way: three vectors, the third at right angles, and a plain inverse."""
     rgb = np.random.default_rng(0).integers(30, 240, (20, 30, 3), dtype=np.uint8)
     stains = published_dab_stains(GLASS)
-    basis = np.array([unit(PUBLISHED_HEMATOXYLIN), unit(PUBLISHED_DAB)])
+    basis = np.array([unit(RUIFROK_HEMATOXYLIN), unit(RUIFROK_DAB)])
     basis = np.vstack([basis, unit(np.cross(*basis))])
     od = np.maximum(-np.log10(rgb / np.array(GLASS)), 0)
     amounts = np.linalg.solve(basis.T, od.reshape(-1, 3).T).T.reshape(20, 30, 3)
@@ -98,25 +97,25 @@ def test_vectors_are_estimated(blue, brown, share):
 
 def test_without_brown_its_vector_is_published_and_says_so():
     h, d = slide_like(0.0)
-    stains = estimate_dab_stains(painted(BLUES["bright"], PUBLISHED_DAB, h, d, 1.5), GLASS)
+    stains = estimate_dab_stains(painted(BLUES["bright"], RUIFROK_DAB, h, d, 1.5), GLASS)
     assert degrees(stains.hematoxylin, BLUES["bright"]) < 2
-    assert degrees(stains.dab, PUBLISHED_DAB) < 1e-3
+    assert degrees(stains.dab, RUIFROK_DAB) < 1e-3
     assert "brown pixels were seen" in stains.source
     assert "haematoxylin estimated" in stains.source
 
 
 def test_without_blue_its_vector_is_published_and_says_so():
     h, d = slide_like(1.0)
-    stains = estimate_dab_stains(painted(PUBLISHED_HEMATOXYLIN, PUBLISHED_DAB, h * 0, d), GLASS)
-    assert degrees(stains.hematoxylin, PUBLISHED_HEMATOXYLIN) < 1e-3
+    stains = estimate_dab_stains(painted(RUIFROK_HEMATOXYLIN, RUIFROK_DAB, h * 0, d), GLASS)
+    assert degrees(stains.hematoxylin, RUIFROK_HEMATOXYLIN) < 1e-3
     assert "blue pixels were seen" in stains.hematoxylin_source
 
 
 def test_grey_is_no_brown():
     """Dirt and pigment lie between both stains; as a vector they would make all nuclei brown."""
     h, d = slide_like(0.3)
-    stains = estimate_dab_stains(painted(PUBLISHED_HEMATOXYLIN, (0.50, 0.61, 0.615), h, d), GLASS)
-    assert degrees(stains.dab, PUBLISHED_DAB) < 1e-3
+    stains = estimate_dab_stains(painted(RUIFROK_HEMATOXYLIN, (0.50, 0.61, 0.615), h, d), GLASS)
+    assert degrees(stains.dab, RUIFROK_DAB) < 1e-3
     assert "away from it" in stains.dab_source
 
 
@@ -131,15 +130,15 @@ def test_grey_is_no_brown():
 )
 def test_published_where_there_is_no_stain(rgb):
     stains = estimate_dab_stains(rgb, GLASS)
-    assert degrees(stains.hematoxylin, PUBLISHED_HEMATOXYLIN) < 1e-3
-    assert degrees(stains.dab, PUBLISHED_DAB) < 1e-3
+    assert degrees(stains.hematoxylin, RUIFROK_HEMATOXYLIN) < 1e-3
+    assert degrees(stains.dab, RUIFROK_DAB) < 1e-3
     assert "published (Ruifrok & Johnston 2001)" in stains.source
 
 
 def test_an_he_slide_is_not_taken_for_ihc():
     h, e = slide_like(0.8)
     stains = estimate_dab_stains(
-        painted(PUBLISHED_HEMATOXYLIN, (0.072, 0.99, 0.105), h * 0.2, e), GLASS
+        painted(RUIFROK_HEMATOXYLIN, (0.072, 0.99, 0.105), h * 0.2, e), GLASS
     )
     assert "neither blue nor brown" in stains.source
 
@@ -148,7 +147,7 @@ def test_vectors_that_are_none():
     with pytest.raises(ValueError, match="length 1"):
         DabStains((1.0, 1.0, 0.0), (0.27, 0.57, 0.78), GLASS)
     with pytest.raises(ValueError, match="different"):
-        given_dab_stains(PUBLISHED_DAB, PUBLISHED_DAB, GLASS)
+        given_dab_stains(RUIFROK_DAB, RUIFROK_DAB, GLASS)
 
 
 def test_real_brown_glands_and_blue_stroma():

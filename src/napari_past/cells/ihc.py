@@ -16,16 +16,13 @@ from napari_past.cells.stain_log import StainLogDetector, _brightest, _tissue_sa
 from napari_past.cells.stains import (
     MIN_TISSUE_OD,
     MIN_TISSUE_PIXELS,
-    RUIFROK_HEMATOXYLIN,
     hematoxylin_od,
     optical_density,
 )
+from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN, Vector
 from napari_past.slide import Slide
 from napari_past.types import FoundCells, PixelGrid, Rect, Rgb, StainProfile
 
-Vector = tuple[float, float, float]
-
-RUIFROK_DAB: Vector = (0.268, 0.570, 0.776)
 NEUTRAL: Vector = (1 / 3**0.5, 1 / 3**0.5, 1 / 3**0.5)
 """Blue and brown have nearly the same part of it: 0.95 and 0.93 of their density."""
 ACROSS: Vector = (0.5**0.5, -(0.5**0.5), 0.0)

@@ -1,7 +1,4 @@
-"""Stain vectors of a slide and the haematoxylin in its pixels.
-
-Optical density (OD) is −log10(pixel / background), so that stain amounts add (Beer–Lambert).
-"""
+"""Stain vectors of a slide and the haematoxylin in its pixels."""
 
 from __future__ import annotations
 
@@ -9,11 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_past.optical_density import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN, density_of_values
 from napari_past.types import Rgb, StainProfile
-
-# Ruifrok & Johnston 2001 (Anal Quant Cytol Histol 23:291): the vectors when a picture gives no own.
-RUIFROK_HEMATOXYLIN = (0.650, 0.704, 0.286)
-RUIFROK_EOSIN = (0.072, 0.990, 0.105)
 
 MIN_TISSUE_OD = 0.15  # summed over channels ÷ 3; below lies glass
 MIN_TISSUE_PIXELS = 400
@@ -28,11 +22,7 @@ ANGLE_PERCENTILE = 1.0  # Macenko et al. 2009, robust extremes of the angle in t
 
 def optical_density(rgb: Rgb, background: tuple[float, float, float]) -> npt.NDArray[np.float32]:
     """Optical density, float32, shape of `rgb` (…, 3), clipped to >= 0."""
-    values = np.arange(256, dtype=np.float64)
-    table = np.stack(
-        [-np.log10(np.maximum(values, 1.0) / max(b, 1.0)) for b in background], axis=1
-    ).clip(min=0.0)
-    table = table.astype(np.float32)
+    table = np.stack([density_of_values(b) for b in background], axis=1).astype(np.float32)
     return np.stack([table[:, c][rgb[..., c]] for c in range(3)], axis=-1)
 
 
@@ -43,10 +33,9 @@ def hematoxylin_od(rgb: Rgb, profile: StainProfile) -> npt.NDArray[np.float32]:
     """
     basis = np.array([profile.hematoxylin, profile.eosin], dtype=np.float64)
     weights = np.linalg.pinv(basis)[:, 0]
-    values = np.arange(256, dtype=np.float64)
     result = np.zeros(rgb.shape[:-1], dtype=np.float32)
     for c in range(3):
-        od = np.maximum(-np.log10(np.maximum(values, 1.0) / max(profile.background[c], 1.0)), 0.0)
+        od = density_of_values(profile.background[c])
         result += (weights[c] * od).astype(np.float32)[rgb[..., c]]
     return np.maximum(result, 0.0)
 

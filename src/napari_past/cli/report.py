@@ -16,7 +16,7 @@ from napari_past.cli.calibrated import calibrated_lines
 from napari_past.cli.destination import Destination, check_free
 from napari_past.cli.parser import DEFAULT_MODEL
 from napari_past.cli.run import FEW_TILES, compute, unlike_lines, unreadable
-from napari_past.cli.table_findings import much_unlike, table_findings
+from napari_past.cli.table_findings import much_unlike, table_findings, trained_on
 from napari_past.engine import (
     Cells,
     Store,
@@ -205,7 +205,7 @@ class _PageMaker:
                     model.name,
                     card.version,
                     model.sha256,
-                    f"{card.species} {card.organ} ({card.preparation}): {card.training_data}",
+                    trained_on(card.species, card.organ, card.preparation, card.training_data),
                 ),
                 unlike=tuple(unlike_lines(cells.slide_unlike_training, flags)) if known else None,
                 much_unlike=much_unlike(cells.slide_unlike_training, flags),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from napari_past.io import (
 from napari_past.slide.units import checked_mpp
 from napari_past.stain import ScoreRow, ScoreTable, rules_of, score_table
 from napari_past.stain.hot_spot import HOT_SPOT_MM2
+from napari_past.stain.rows import number_text
 from napari_past.types import RESEARCH_USE, Cutoffs
 
 DISPLAY_CLASSES = (
@@ -30,7 +30,6 @@ DISPLAY_CLASSES = (
 )
 NO_AREA = "density: the area of the slide is not known; score regions with --rois"
 INSUFFICIENT = "insufficient"
-MISSING = "–"
 
 
 def execute(options: Namespace) -> int:
@@ -149,35 +148,26 @@ def _columns(table: ScoreTable) -> list[list[str] | None]:
     return [
         column("region", lambda row: row.region),
         column("role", lambda row: row.role),
-        column("mm²", lambda row: _number(row.area_mm2, 3), areas),
+        column("mm²", lambda row: number_text(row.area_mm2, 3), areas),
         column("excluded", lambda row: str(row.excluded), any(row.excluded for row in rows)),
         column("n", lambda row: str(row.n)),
-        column("n/mm²", lambda row: _number(row.density_mm2, 0), areas),
+        column("n/mm²", lambda row: number_text(row.density_mm2, 0), areas),
         column("n0", lambda row: str(row.n0)),
         column("n1", lambda row: str(row.n1)),
         column("n2", lambda row: str(row.n2)),
         column("n3", lambda row: str(row.n3)),
-        column("positive/mm²", lambda row: _number(row.positive_mm2, 0), areas and rules.density),
-        score("% positive", lambda row: _number(row.pct_positive, 1)),
-        score(rules.allred_name, _allred, rules.allred),
+        column(
+            "positive/mm²", lambda row: number_text(row.positive_mm2, 0), areas and rules.density
+        ),
+        score("% positive", lambda row: number_text(row.pct_positive, 1)),
+        score(rules.allred_name, lambda row: row.allred_text, rules.allred),
         score(rules.h_score_name, lambda row: row.h_score_text, rules.h_score),
-        score("interval", lambda row: _interval(row, rules.h_score)),
+        score("interval", lambda row: row.interval_text),
     ]
 
 
 def _areas(table: ScoreTable) -> bool:
     return any(row.area_mm2 > 0 for row in table.rows)
-
-
-def _allred(row: ScoreRow) -> str:
-    parts = row.allred
-    return MISSING if parts is None else f"{parts.total} ({parts.proportion} + {parts.intensity})"
-
-
-def _interval(row: ScoreRow, h_score: bool) -> str:
-    low, high = (row.lo, row.hi) if h_score else (row.pct_lo, row.pct_hi)
-    decimals = 0 if h_score else 1
-    return MISSING if math.isnan(low) else f"{low:.{decimals}f}–{high:.{decimals}f}"
 
 
 def _hot_spot_line(row: ScoreRow) -> str:
@@ -201,7 +191,3 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
         origin.slide_unlike_training, np.zeros(0, bool) if flags is None else flags
     )
     return [*lines, RESEARCH_USE]
-
-
-def _number(value: float, decimals: int) -> str:
-    return MISSING if math.isnan(value) else f"{value:.{decimals}f}"

@@ -23,12 +23,12 @@ from napari_past.io import MarkerTable, read_marker_table
 from napari_past.io.csv_table import csv_header, csv_provenance
 from napari_past.io.provenance import KEY
 from napari_past.model import Model
+from napari_past.model.card import NOT_STATED, stated_tissue
+from napari_past.model.likeness import WARN_SHARE
 from napari_past.report import NOT_CALIBRATED, MarkerFindings, ModelFacts, SlideFindings
 from napari_past.stain import count_cells, rules_of, score_table
 from napari_past.types import Cutoffs, Region
 
-WARN_SHARE = 0.2
-"""Of cells that look unlike the training: with more, the page says so at its head."""
 NOT_LEARNABLE = "not learnable"
 """Begins the evidence of such a gene."""
 
@@ -163,8 +163,14 @@ def _model_facts(origin: Origin, told: Mapping[str, object]) -> ModelFacts:
     species, organ, preparation, data = (
         str(told.get(key, "")) for key in ("species", "organ", "preparation", "training_data")
     )
-    tissue = f"{species} {organ} ({preparation}): {data}" if organ else ""
+    tissue = trained_on(species, organ, preparation, data) if organ else ""
     return ModelFacts(origin.model, origin.version, origin.sha256, tissue)
+
+
+def trained_on(species: str, organ: str, preparation: str, data: str) -> str:
+    """The tissue of a model's training and its data, as a card states them."""
+    tissue = stated_tissue(species, organ, preparation) or f"tissue {NOT_STATED}"
+    return f"{tissue}: {data}"
 
 
 def _versions(told: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

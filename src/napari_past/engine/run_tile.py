@@ -182,13 +182,6 @@ def _model(ref: ModelRef) -> Model:
     return model
 
 
-def load(ref: ModelRef) -> None:
-    """Have a process ready: torch imported, the model loaded, its tower built and run once."""
-    model = _model(ref)
-    side = model.card.encoder.crop_px
-    model.encode_image(np.zeros((1, side, side, 3), np.uint8))
-
-
 def forget_slides() -> None:
     """Let go of the slides that this process keeps open."""
     _slide.cache_clear()

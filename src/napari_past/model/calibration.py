@@ -11,6 +11,7 @@ import pydantic
 from pydantic import Field
 
 from napari_past.errors import BadTable
+from napari_past.model.strict import Strict, first_mistake
 from napari_past.types import RESEARCH_USE
 
 CALIBRATION_SCHEMA: Final = 1
@@ -28,13 +29,7 @@ Positive = Annotated[float, Field(ge=0)]
 PearsonR = Annotated[float, Field(ge=-1, le=1)]
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
-    )
-
-
-class Agreement(_Strict):
+class Agreement(Strict):
     """How estimates differ from measurements: estimate − measured, regions within patients."""
 
     patients: Annotated[int, Field(ge=1)]
@@ -60,7 +55,7 @@ class Agreement(_Strict):
         return float((self.between_sd**2 + self.within_sd**2) ** 0.5)
 
 
-class PatientResiduals(_Strict):
+class PatientResiduals(Strict):
     """Estimate − measured in the regions of one patient, whom the map had not seen."""
 
     patient: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -68,7 +63,7 @@ class PatientResiduals(_Strict):
     residuals: Annotated[tuple[float, ...], Field(min_length=1)]
 
 
-class Calibration(_Strict):
+class Calibration(Strict):
     """A monotone map from predicted values to a real stain, and how far off it is."""
 
     schema_version: Literal[1] = CALIBRATION_SCHEMA
@@ -150,9 +145,8 @@ def parse_calibration(text: str, where: str) -> Calibration:
     try:
         return Calibration.model_validate_json(text, strict=True)
     except pydantic.ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "calibration"
+        mistake = first_mistake(exc, "calibration")
         raise BadTable(
-            f"{where} is no valid calibration at {field!r} ({first['msg']}); make it again with "
-            "`napari-past calibrate`."
+            f"{where} is no valid calibration at {mistake}; make it again with `napari-past "
+            "calibrate`."
         ) from exc

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from napari_past.errors import BadModel
 from napari_past.model.calibration import Calibration
+from napari_past.model.strict import Strict, first_mistake
 
 CARD_SCHEMA: Final = 1
 NOT_STATED: Final = "not stated"
@@ -28,13 +29,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PearsonR = Annotated[float, Field(ge=-1, le=1)]
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
-    )
-
-
-class TowerCard(_Strict):
+class TowerCard(Strict):
     """Image tower: a timm backbone, features at some of its stages, a small head."""
 
     backbone: str
@@ -44,7 +39,7 @@ class TowerCard(_Strict):
     embed_dim: Annotated[int, Field(gt=0, le=4096)]
 
 
-class PooledTowerCard(_Strict):
+class PooledTowerCard(Strict):
     """Image tower: a timm backbone that gives one vector for a whole crop."""
 
     backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
@@ -65,7 +60,7 @@ class PooledTowerCard(_Strict):
         return self
 
 
-class CellTowerCard(_Strict):
+class CellTowerCard(Strict):
     """Cell tower: a transformer over a cell's ranked genes, as PAST has it."""
 
     vocabulary: Annotated[int, Field(gt=0)] = 20_345
@@ -93,7 +88,7 @@ class CellTowerCard(_Strict):
         return self
 
 
-class EncoderCard(_Strict):
+class EncoderCard(Strict):
     """How pixels become one embedding for each cell."""
 
     mode: Literal["dense", "crop"]
@@ -138,7 +133,7 @@ class EncoderCard(_Strict):
         return self
 
 
-class Evidence(_Strict):
+class Evidence(Strict):
     """What is known about how well each gene is predicted, on tissue not trained on."""
 
     protocol: str
@@ -168,7 +163,7 @@ class Evidence(_Strict):
         return f"{unseen} unseen patient{'s' if unseen > 1 else ''}" if unseen else "same patient"
 
 
-class Card(_Strict):
+class Card(Strict):
     """The contract that a model file carries."""
 
     schema_version: Literal[1]
@@ -212,11 +207,8 @@ class Card(_Strict):
 
     @property
     def tissue(self) -> str:
-        """What it was trained on, as "human breast (fresh frozen, H&E)", as far as it is stated."""
-        named = " ".join(part for part in (self.species, self.organ) if part != NOT_STATED)
-        if self.preparation == NOT_STATED:
-            return named
-        return f"{named} ({self.preparation})" if named else self.preparation
+        """What it was trained on, as `stated_tissue` has it."""
+        return stated_tissue(self.species, self.organ, self.preparation)
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Card:
@@ -255,6 +247,14 @@ class Card(_Strict):
         return self
 
 
+def stated_tissue(species: str, organ: str, preparation: str) -> str:
+    """As "human breast (fresh frozen, H&E)", without what is not stated; empty where nothing is."""
+    named = " ".join(part for part in (species, organ) if part != NOT_STATED)
+    if preparation == NOT_STATED:
+        return named
+    return f"{named} ({preparation})" if named else preparation
+
+
 def parse_card(text: str, where: str) -> Card:
     """The card in a JSON text.
 
@@ -266,9 +266,7 @@ def parse_card(text: str, where: str) -> Card:
     try:
         return Card.model_validate_json(text, strict=True)
     except pydantic.ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "card"
         raise BadModel(
-            f"The card of {where} is not valid at {field!r} ({first['msg']}); get the model file "
+            f"The card of {where} is not valid at {first_mistake(exc, 'card')}; get the model file "
             f"again or have its author export it with this version's past-train."
         ) from exc

@@ -13,6 +13,8 @@ from napari_past.types import FloatArray
 
 LEAST_SLIDE_CELLS = 300
 """With fewer cells their mean tells where they lie in the tissue rather than what slide it is."""
+WARN_SHARE = 0.2
+"""With a larger share of a slide's cells flagged, it is warned of as a whole."""
 _ROWS_AT_ONCE = 16_384
 
 

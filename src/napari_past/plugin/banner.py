@@ -6,9 +6,9 @@ import numpy as np
 
 from napari_past.engine import CellTable
 from napari_past.model import Model
+from napari_past.model.likeness import WARN_SHARE
 from napari_past.plugin.wrapped_label import WrappedLabel
 
-WARN_SHARE = 0.2
 _STYLE = "border-radius: 4px; padding: 6px; color: {text}; background: {fill};"
 CALM = _STYLE.format(text="#e8eaed", fill="#33414d")
 WARNING = _STYLE.format(text="#1d1400", fill="#f0b94a")

@@ -8,9 +8,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from napari_past.stain import PLAIN_GENE, ScoreRow, ScoreRules, ScoreTable
+from napari_past.stain.rows import MISSING, number_text
 
 HEADERS = ("Region\nrole", "n", "0", "1+", "2+", "3+", "% pos.")
-MISSING = "–"
 _ROW_HEIGHT = 36
 _MOST_ROWS = 6
 
@@ -82,7 +82,7 @@ def score_header(rules: ScoreRules) -> str:
 
 def row_texts(row: ScoreRow) -> tuple[str, ...]:
     """The cells of one line, in the order of `HEADERS`, and the marker's score."""
-    percent = MISSING if math.isnan(row.pct_positive) else f"{row.pct_positive:.1f}"
+    percent = number_text(row.pct_positive, 1)
     counts = (f"{n}" for n in (row.n, row.n0, row.n1, row.n2, row.n3))
     return (f"{row.region}\n{row.role}", *counts, percent, _score(row))
 
@@ -92,14 +92,11 @@ def _score(row: ScoreRow) -> str:
     if row.insufficient:
         return "too few\ncells"
     if rules.h_score:
-        return f"{row.h_score_text}\n{_interval(row.lo, row.hi)}"
+        return f"{row.h_score_text}\n{row.interval_text}"
     if rules.hot_spot:
         return MISSING if row.hot_spot is None else f"{row.hot_spot.pct_positive:.1f}"
-    return _interval(row.pct_lo, row.pct_hi)
-
-
-def _interval(lo: float, hi: float) -> str:
-    return MISSING if math.isnan(lo) else f"{lo:.0f}–{hi:.0f}"
+    # No decimals: the column is narrow.
+    return MISSING if math.isnan(row.pct_lo) else f"{row.pct_lo:.0f}–{row.pct_hi:.0f}"
 
 
 def row_tip(row: ScoreRow) -> str:

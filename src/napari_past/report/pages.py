@@ -31,6 +31,7 @@ from napari_past.report.pictures import (
 from napari_past.stain import CLASS_NAMES, ScoreRow, ScoreTable, classes, count_cells
 from napari_past.stain.correlation import FARTHEST_UM
 from napari_past.stain.interval import LEAST_BLOCKS
+from napari_past.stain.rows import MISSING, number_text
 from napari_past.types import RESEARCH_USE, Rect
 
 MOST_MARKERS = 3
@@ -47,7 +48,6 @@ HISTOGRAM_HEIGHT, LOW_HISTOGRAM = 44.0, 38.0
 FIELD_SIDE = 58.0
 MOST_SPOTS = 3
 """Hot spots that are told below a table."""
-MISSING = "–"
 NO_INTERVAL = (
     f"{MISSING}: no cell with a class; no interval where cells fill fewer than {LEAST_BLOCKS} "
     f"blocks of tissue or are alike over {FARTHEST_UM / 1000:g} mm."
@@ -218,19 +218,19 @@ def _table(marker: MarkerFindings, most_rows: int) -> Table:
     columns: list[tuple[str, Callable[[ScoreRow], str], bool]] = [
         ("region", lambda row: row.region, True),
         ("role", lambda row: row.role, True),
-        ("area mm²", lambda row: _number(row.area_mm2, 3), areas),
+        ("area mm²", lambda row: number_text(row.area_mm2, 3), areas),
         ("n", lambda row: str(row.n), True),
-        ("cells/mm²", lambda row: _number(row.density_mm2, 0), areas),
+        ("cells/mm²", lambda row: number_text(row.density_mm2, 0), areas),
         ("n0", lambda row: str(row.n0), True),
         ("n1", lambda row: str(row.n1), True),
         ("n2", lambda row: str(row.n2), True),
         ("n3", lambda row: str(row.n3), True),
         ("excluded", lambda row: str(row.excluded), True),
-        ("% positive", score(lambda row: _number(row.pct_positive, 1)), True),
-        ("positive/mm²", lambda row: _number(row.positive_mm2, 0), areas and rules.density),
-        (rules.allred_name, score(_allred), rules.allred),
+        ("% positive", score(lambda row: number_text(row.pct_positive, 1)), True),
+        ("positive/mm²", lambda row: number_text(row.positive_mm2, 0), areas and rules.density),
+        (rules.allred_name, score(lambda row: row.allred_text), rules.allred),
         (rules.h_score_name, score(lambda row: row.h_score_text), rules.h_score),
-        ("interval", score(lambda row: _interval(row, rules.h_score)), True),
+        ("interval", score(lambda row: row.interval_text), True),
     ]
     kept = [(name, text) for name, text, wanted in columns if wanted]
     texts = [[text(row) for _, text in kept] for row in shown]
@@ -266,21 +266,6 @@ def _notes(table: ScoreTable, left_out: int) -> tuple[str, ...]:
     if left_out:
         told.append(f"{left_out} more regions do not fit here; napari-past score tells them.")
     return tuple(line for line in told if line)
-
-
-def _allred(row: ScoreRow) -> str:
-    parts = row.allred
-    return MISSING if parts is None else f"{parts.total} ({parts.proportion} + {parts.intensity})"
-
-
-def _interval(row: ScoreRow, h_score: bool) -> str:
-    low, high = (row.lo, row.hi) if h_score else (row.pct_lo, row.pct_hi)
-    decimals = 0 if h_score else 1
-    return MISSING if math.isnan(low) else f"{low:.{decimals}f}–{high:.{decimals}f}"
-
-
-def _number(value: float, decimals: int) -> str:
-    return MISSING if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 # ---- facts -----------------------------------------------------------------------------------

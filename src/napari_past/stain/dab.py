@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_past.optical_density import (
+    RUIFROK_DAB,
+    RUIFROK_HEMATOXYLIN,
+    Vector,
+    density_of_values,
+)
 from napari_past.types import Cutoffs, Rgb
 
-Vector = tuple[float, float, float]
 Density = npt.NDArray[np.float32]
 
-PUBLISHED_HEMATOXYLIN: Vector = (0.650, 0.704, 0.286)
-PUBLISHED_DAB: Vector = (0.268, 0.570, 0.776)
 PUBLISHED = "published (Ruifrok & Johnston 2001)"
 
 DAB_CUTOFFS = Cutoffs(0.2, 0.4, 0.6, "QuPath's defaults for DAB optical density")
@@ -79,7 +82,7 @@ def given_dab_stains(hematoxylin: Vector, dab: Vector, background: Vector) -> Da
 def published_dab_stains(background: Vector, why: str = "") -> DabStains:
     """Ruifrok & Johnston's vectors; `why` tells what spoke against the slide's own."""
     source = f"{PUBLISHED}: {why}" if why else PUBLISHED
-    vectors = _tuple(_unit(PUBLISHED_HEMATOXYLIN)), _tuple(_unit(PUBLISHED_DAB))
+    vectors = _tuple(_unit(RUIFROK_HEMATOXYLIN)), _tuple(_unit(RUIFROK_DAB))
     return DabStains(*vectors, background, source, source)
 
 
@@ -105,11 +108,9 @@ def weighted_density(
 
     What is brighter than the background has density 0.
     """
-    light = np.maximum(np.arange(256, dtype=np.float64), 1.0)
     total = np.zeros((*rgb.shape[:-1], weights.shape[1]), np.float32)
     for channel, glass in enumerate(background):
-        density = np.maximum(-np.log10(light / max(glass, 1.0)), 0.0)
-        table = (density[:, None] * weights[channel]).astype(np.float32)
+        table = (density_of_values(glass)[:, None] * weights[channel]).astype(np.float32)
         total += table[rgb[..., channel]]
     return total
 
@@ -151,11 +152,11 @@ def estimate_dab_stains(rgb: Rgb, background: Vector) -> DabStains:
     brown = near & ~blue & (od.mean(axis=1) > FAINTEST_BROWN)
     hematoxylin, hematoxylin_source = _vector(
         _pure(od[blue], angle_deg[blue], BLUE_SPAN),
-        int(blue.sum()), PUBLISHED_HEMATOXYLIN, MOST_TURN_BLUE_DEG, "blue",
+        int(blue.sum()), RUIFROK_HEMATOXYLIN, MOST_TURN_BLUE_DEG, "blue",
     )  # fmt: skip
     dab, dab_source = _vector(
         _pure(od[brown], angle_deg[brown], BROWN_SPAN),
-        int(brown.sum()), PUBLISHED_DAB, MOST_TURN_BROWN_DEG, "brown",
+        int(brown.sum()), RUIFROK_DAB, MOST_TURN_BROWN_DEG, "brown",
     )  # fmt: skip
     if degrees_between(hematoxylin, dab) < MIN_ANGLE_DEG:
         return published_dab_stains(background, "blue and brown of the slide are too much alike")
@@ -172,7 +173,7 @@ def _in_plane(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Angle of each density (n, 3) from blue towards brown in the published plane, degrees, and
     the share of it across the plane, both (n,)."""
-    blue, brown = _unit(PUBLISHED_HEMATOXYLIN), _unit(PUBLISHED_DAB)
+    blue, brown = _unit(RUIFROK_HEMATOXYLIN), _unit(RUIFROK_DAB)
     side = _unit(brown - (brown @ blue) * blue)
     along, across = od @ blue, od @ side
     length = np.maximum(np.linalg.norm(od, axis=1), 1e-9)

@@ -17,6 +17,14 @@ from napari_past.types import TUMOUR
 ALL_NUCLEI = "all nuclei, not tumour-only"
 TUMOUR_NUCLEI = "nuclei in Tumour regions"
 
+MISSING = "–"
+"""Stands for a number that there is none of."""
+
+
+def number_text(value: float, decimals: int) -> str:
+    """A number with so many decimals, or a dash for NaN."""
+    return MISSING if math.isnan(value) else f"{value:.{decimals}f}"
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -83,7 +91,24 @@ class ScoreRow:
     @property
     def h_score_text(self) -> str:
         """The H-score as a whole number; a dash without cells."""
-        return "–" if math.isnan(self.h_score) else str(math.floor(self.h_score + 0.5))
+        return MISSING if math.isnan(self.h_score) else str(math.floor(self.h_score + 0.5))
+
+    @property
+    def allred_text(self) -> str:
+        """The Allred score and its two parts; a dash without cells."""
+        parts = self.allred
+        return (
+            MISSING if parts is None else f"{parts.total} ({parts.proportion} + {parts.intensity})"
+        )
+
+    @property
+    def interval_text(self) -> str:
+        """The sampling interval of the marker's score: of its H-score, else of the percentage."""
+        if self.rules.h_score:
+            low, high, decimals = self.lo, self.hi, 0
+        else:
+            low, high, decimals = self.pct_lo, self.pct_hi, 1
+        return MISSING if math.isnan(low) else f"{low:.{decimals}f}–{high:.{decimals}f}"
 
     @property
     def insufficient(self) -> str:

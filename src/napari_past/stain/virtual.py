@@ -19,12 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_past.optical_density import RUIFROK_DAB, Vector, density_of_values
 from napari_past.stain.compartments import CellShapes, Compartment, cell_shapes
 from napari_past.stain.dab import (
     DAB_CUTOFFS,
-    PUBLISHED_DAB,
     DabStains,
-    Vector,
     given_dab_stains,
 )
 from napari_past.stain.spans import PARTS, Shape, crossings, filled, lattice_of
@@ -82,7 +81,7 @@ Amounts = npt.NDArray[np.int32]
 
 def virtual_stains() -> DabStains:
     """The stain vectors and the glass that the picture is drawn with, for measuring it."""
-    return given_dab_stains(COUNTERSTAIN, PUBLISHED_DAB, GLASS)
+    return given_dab_stains(COUNTERSTAIN, RUIFROK_DAB, GLASS)
 
 
 def class_densities(found: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
@@ -181,11 +180,9 @@ def _blue_steps(rgb: Rgb, profile: StainProfile) -> Amounts:
     weights = np.linalg.pinv(np.array([profile.hematoxylin, profile.eosin])) @ (1.0, TISSUE)
     finer = 16
     step = _MOST_BLUE * profile.hematoxylin_scale / (_BLUE_STEPS * finer)
-    light = np.maximum(np.arange(256.0), 1.0)
     total = np.zeros(rgb.shape[:2], np.int32)
     for channel, glass in enumerate(profile.background):
-        od = np.maximum(-np.log10(light / max(glass, 1.0)), 0.0)
-        table = np.rint(od * weights[channel] / step).astype(np.int32)
+        table = np.rint(density_of_values(glass) * weights[channel] / step).astype(np.int32)
         total += np.take(table, rgb[..., channel])
     total //= finer
     return np.clip(total, 0, _BLUE_STEPS - 1, out=total)

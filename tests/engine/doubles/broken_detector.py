@@ -15,14 +15,12 @@ from napari_past.engine import stoppable
 from napari_past.types import FoundCells, Outlines, PixelGrid, Rect, Rgb
 
 
-@dataclass(frozen=True)
-class Broken:
-    """Raises what it was made with."""
+class Double:
+    """What a detector is beside `find`."""
 
-    error: Exception
-    name: str = "broken"
-    mpp: float = 0.5
-    halo_um: float = 8.0
+    name = "double"
+    mpp = 0.5
+    halo_um = 8.0
 
     def identity(self) -> str:
         return self.name
@@ -32,6 +30,13 @@ class Broken:
 
     def narrowed(self, rect: Rect) -> Self:
         return self
+
+
+@dataclass(frozen=True)
+class Broken(Double):
+    """Raises what it was made with."""
+
+    error: Exception
 
     def find(self, rgb: Rgb, grid: PixelGrid) -> FoundCells:
         raise self.error
@@ -51,22 +56,10 @@ def _end(home: int) -> Deadly:
 
 
 @dataclass(frozen=True)
-class Patient:
+class Patient(Double):
     """Says where it is, waits until something in its process is told to stop, finds two cells."""
 
     folder: str
-    name: str = "patient"
-    mpp: float = 0.5
-    halo_um: float = 8.0
-
-    def identity(self) -> str:
-        return self.name
-
-    def fitted(self, slide: object) -> Self:
-        return self
-
-    def narrowed(self, rect: Rect) -> Self:
-        return self
 
     def find(self, rgb: Rgb, grid: PixelGrid) -> FoundCells:
         before = len(stoppable._stopped)

@@ -21,6 +21,7 @@ from typing import Literal, Self
 import pydantic
 
 from napari_past.errors import PastError
+from napari_past.model.strict import Strict
 
 SCHEMA_VERSION = 1
 INFO = "dataset.json"
@@ -37,12 +38,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 class BadDataset(PastError):
     """A paired dataset is missing, unfinished, damaged, or does not fit what is asked of it."""
-
-
-class Strict(pydantic.BaseModel):
-    """Read from files: unknown fields are mistakes."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PrepareConfig(Strict):

@@ -7,10 +7,10 @@ Known towers are built from what `known_towers` says of them; of others timm and
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +26,12 @@ from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard, Pool, PooledTowerCard, Rgb01
 from napari_past.model.pooled import pooled_dim, pooled_tower, timm_options
 from past_training.dataset.schema import first_problem
-from past_training.engine.hub import TowerUnavailable, explained, tower_source
+from past_training.engine.hub import TowerUnavailable, explaining, tower_source
 from past_training.engine.known_towers import KnownTower, known_tower
 from past_training.engine.published_weights import tower_state
 
 RANDOM_SEED = 20240229
 _CONCH_FILE, _USUAL_FILE = "pytorch_model.bin", "model.safetensors"
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,12 @@ def frozen_tower(name: str, mpp: float | None = None, *, random: bool = False) -
         mpp = known.mpp
     elif not 0.02 < mpp < 20:
         raise PastError(f"--mpp lies between 0.02 and 20 µm/px, but got {mpp:g}; give the tower's.")
-    shape = _told(lambda: _shape(name, known), name)
+    shape = explaining(lambda: _shape(name, known), name)
     encoder = EncoderCard(
         mode="crop", mpp=mpp, stride_px=1, halo_px=(shape.crop_px + 1) // 2, crop_px=shape.crop_px,
         mean=shape.mean, std=shape.std, tower=shape.card,
     )  # fmt: skip
-    state = _drawn(shape.card) if random else _told(lambda: _weights(name, known), name)
+    state = _drawn(shape.card) if random else explaining(lambda: _weights(name, known), name)
     _check(name, shape.card, state)
     return FrozenTower(name, encoder, state, random)
 
@@ -96,20 +95,6 @@ class _Shape:
     crop_px: int
     mean: Rgb01
     std: Rgb01
-
-
-def _told(make: Callable[[], _Made], name: str) -> _Made:
-    """What `make` gives; the errors of timm and of the hub become our sentences."""
-    try:
-        return make()
-    except PastError:
-        raise
-    # timm, the hub's client and its HTTP library each have errors of their own.
-    except Exception as exc:
-        told = explained(exc, name)
-        if told is None:
-            raise
-        raise told from exc
 
 
 def _shape(name: str, known: KnownTower | None) -> _Shape:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import timm
 from huggingface_hub.errors import (
@@ -21,6 +22,7 @@ from napari_past.model.pooled import timm_options
 from past_training.engine.known_towers import HUB, KNOWN_TOWERS, known_tower
 
 _HUB_PREFIXES = ("hf-hub:", "hf_hub:")
+_Made = TypeVar("_Made")
 
 
 class TowerUnavailable(PastError):
@@ -84,6 +86,25 @@ def explained(exc: BaseException, name: str) -> TowerUnavailable | None:
     if isinstance(exc, RuntimeError) and "retrained" in text:
         return TowerUnavailable(f"There are no trained weights for {name} ({text}).")
     return None
+
+
+def explaining(make: Callable[[], _Made], name: str) -> _Made:
+    """What `make` gives for the tower `name`; errors of timm and of the hub become our sentences.
+
+    Raises
+    ------
+    TowerUnavailable
+    """
+    try:
+        return make()
+    except PastError:
+        raise
+    # timm, the hub's client and its HTTP library each have errors of their own.
+    except Exception as exc:
+        told = explained(exc, name)
+        if told is None:
+            raise
+        raise told from exc
 
 
 def _offline(name: str) -> TowerUnavailable:

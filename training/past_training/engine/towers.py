@@ -18,7 +18,7 @@ from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard, TowerCard
 from napari_past.model.pooled import PooledTower
 from napari_past.model.tower import DenseTower
-from past_training.engine.hub import TowerSource, TowerUnavailable, explained, tower_source
+from past_training.engine.hub import TowerSource, TowerUnavailable, explaining, tower_source
 from past_training.engine.known_towers import known_tower
 
 STAIN_MEAN, STAIN_STD = (0.70, 0.55, 0.70), (0.20, 0.20, 0.20)
@@ -145,18 +145,9 @@ def image_tower(
         )
     source = tower_source(name)
     probe = torch.zeros(1, 3, patch_px, patch_px)
-    try:
-        if pooled:
-            return _pooled(name, source, probe, pretrained)
-        return _sampled(name, source, probe, pretrained, embed_dim)
-    except PastError:
-        raise
-    # timm, the hub's client and its HTTP library each have errors of their own.
-    except Exception as exc:
-        told = explained(exc, name)
-        if told is None:
-            raise
-        raise told from exc
+    if pooled:
+        return explaining(lambda: _pooled(name, source, probe, pretrained), name)
+    return explaining(lambda: _sampled(name, source, probe, pretrained, embed_dim), name)
 
 
 def _pooled(name: str, source: TowerSource, probe: Tensor, pretrained: bool) -> ImageTower:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.cells import estimate_stains, hematoxylin_od
-from napari_past.cells.stains import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN, optical_density
+from napari_past.cells.stains import optical_density
+from napari_past.optical_density import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN
 from napari_past.types import Rgb, StainProfile
 from past_training.evaluation.rows import SectionRows
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from past_training.dataset.schema import Strict
+from napari_past.model.strict import Strict
 from past_training.objectives.anchor import anchor_loss
 from past_training.objectives.contrastive import (
     Targets,

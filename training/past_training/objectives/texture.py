@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, mse_loss
 
-from napari_past.cells.stains import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN
 from napari_past.model.tower import sampled
+from napari_past.optical_density import RUIFROK_EOSIN, RUIFROK_HEMATOXYLIN
 
 _UNMIXING_KC = torch.linalg.pinv(torch.tensor([RUIFROK_HEMATOXYLIN, RUIFROK_EOSIN])).T
 """From optical densities to amounts of haematoxylin and eosin."""

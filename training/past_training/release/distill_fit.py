@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from napari_past.model.strict import Strict
 from past_training.augment import oriented, restained
-from past_training.dataset.schema import Strict
 from past_training.engine.loop import (
     OVERFLOWS_IN_A_ROW,
     NotFinite,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pydantic
 
+from napari_past.model.strict import Strict
 from past_training.dataset.batches import Batch, Batches
 from past_training.dataset.read import PairedDataset
-from past_training.dataset.schema import BadDataset, Strict
+from past_training.dataset.schema import BadDataset
 from past_training.engine.gene_levels import gene_levels
 from past_training.engine.loop import LoopConfig, fit
 from past_training.engine.pair_model import PairModel

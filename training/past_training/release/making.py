@@ -21,6 +21,7 @@ from past_training.release.unlike import likeness, slide_limit
 MOST_CELLS = 200_000
 """Cells that statistics and cut-offs are taken from; of more some are drawn."""
 NOT_MEASURED = "not measured"
+NO_READOUT = "none: no read-out"
 _SEED = 20240229
 
 Tensors = dict[str, npt.NDArray[np.generic]]
@@ -47,6 +48,41 @@ class Measured:
 UNMEASURED = Measured(NOT_MEASURED, 0, 0, (), {})
 
 
+def stated_card(encoder: EncoderCard, statements: Statements) -> Card:
+    """The card of a tower of which nothing was measured: without read-out, genes and training."""
+    return Card(
+        schema_version=CARD_SCHEMA,
+        name=statements.name,
+        version=statements.version,
+        summary=statements.summary,
+        licence=statements.licence,
+        attribution=statements.attribution,
+        species=statements.species,
+        organ=statements.organ,
+        preparation=statements.preparation,
+        scanner=statements.scanner,
+        training_data=statements.training_data,
+        training_fingerprints=(),
+        recipe="none",
+        expression_unit=NO_READOUT,
+        genes=(),
+        encoder=encoder,
+        evidence=Evidence(
+            protocol=NOT_MEASURED,
+            patients=0,
+            unseen_patients=0,
+            sections=(),
+            resolution=NOT_MEASURED,
+            r={},
+            detected={},
+        ),
+        min_detected=statements.min_detected,
+        cutoffs={},
+        cutoffs_source=NO_READOUT,
+        unlike_training_limit=None,
+    )
+
+
 def draft_card(
     encoder: EncoderCard,
     genes: Sequence[str],
@@ -65,38 +101,20 @@ def draft_card(
     resolution = resolution_of(part.record for part in train.rows)
     fingerprints = dict.fromkeys([*seen, *(part.record.fingerprint for part in train.rows)])
     detected = np.concatenate([values > 0 for values in train.values(genes)]).mean(0)
-    return Card(
-        schema_version=CARD_SCHEMA,
-        name=statements.name,
-        version=statements.version,
-        summary=statements.summary,
-        licence=statements.licence,
-        attribution=statements.attribution,
-        species=statements.species,
-        organ=statements.organ,
-        preparation=statements.preparation,
-        scanner=statements.scanner,
-        training_data=statements.training_data,
-        training_fingerprints=tuple(fingerprints),
-        recipe=statements.name,
-        expression_unit=f"log1p(counts per 10k), fitted to {resolution}",
-        genes=tuple(genes),
-        encoder=encoder,
-        evidence=Evidence(
-            protocol=NOT_MEASURED,
-            patients=0,
-            unseen_patients=0,
-            sections=(),
-            resolution=resolution,
-            r={},
-            detected={g: round(float(d), 4) for g, d in zip(genes, detected, strict=True)},
+    card = stated_card(encoder, statements)
+    seen_in = {g: round(float(d), 4) for g, d in zip(genes, detected, strict=True)}
+    known = {
+        "training_fingerprints": tuple(fingerprints),
+        "recipe": statements.name,
+        "expression_unit": f"log1p(counts per 10k), fitted to {resolution}",
+        "genes": tuple(genes),
+        "evidence": card.evidence.model_copy(
+            update={"resolution": resolution, "detected": seen_in}
         ),
-        min_detected=statements.min_detected,
-        cutoffs={},
-        cutoffs_source=NOT_MEASURED,
-        unlike_training_limit=1.0,
-        slide_unlike_limit=None,
-    )
+        "cutoffs_source": NOT_MEASURED,
+        "unlike_training_limit": 1.0,
+    }
+    return Card.model_validate(dict(card) | known)
 
 
 def finished(

@@ -11,7 +11,8 @@ import pydantic
 
 from napari_past.errors import PastError
 from napari_past.model.card import EncoderCard
-from past_training.dataset.schema import PrepareConfig, Strict, first_problem
+from napari_past.model.strict import Strict
+from past_training.dataset.schema import PrepareConfig, first_problem
 from past_training.objectives.config import ObjectiveConfig
 from past_training.release.fit_tower import FitConfig
 from past_training.release.statements import Statements

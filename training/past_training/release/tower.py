@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_past.model import Card, Evidence, Model, load_model
-from napari_past.model.card import CARD_SCHEMA, NOT_STATED
+from napari_past.model import Model, load_model
+from napari_past.model.card import NOT_STATED
 from napari_past.model.tensors import TOWER
 from past_training.engine.frozen_tower import FrozenTower
 from past_training.engine.known_towers import known_tower
-from past_training.release.making import NOT_MEASURED
+from past_training.release.making import stated_card
 from past_training.release.out import check_out
 from past_training.release.statements import Statements, stated
 from past_training.release.writing import write_with_page
 
-_NO_READOUT = "none: no read-out"
 _BY_LOT = "none needed: the weights were drawn by lot"
 
 
@@ -68,32 +67,7 @@ def write_tower(tower: FrozenTower, out: Path, statements: Statements) -> Model:
         The folder is read-only or the disk is full.
     """
     check_out(out)
-    nothing = Evidence(
-        protocol=NOT_MEASURED, patients=0, unseen_patients=0, sections=(),
-        resolution=NOT_MEASURED, r={}, detected={},
-    )  # fmt: skip
-    card = Card(
-        schema_version=CARD_SCHEMA,
-        name=statements.name,
-        version=statements.version,
-        summary=statements.summary,
-        licence=statements.licence,
-        attribution=statements.attribution,
-        species=statements.species,
-        organ=statements.organ,
-        preparation=statements.preparation,
-        scanner=statements.scanner,
-        training_data=statements.training_data,
-        training_fingerprints=(),
-        recipe=f"past-train tower {tower.name}{' --random' if tower.random else ''}",
-        expression_unit=_NO_READOUT,
-        genes=(),
-        encoder=tower.encoder,
-        evidence=nothing,
-        min_detected=statements.min_detected,
-        cutoffs={},
-        cutoffs_source=_NO_READOUT,
-        unlike_training_limit=None,
-    )
+    recipe = f"past-train tower {tower.name}{' --random' if tower.random else ''}"
+    card = stated_card(tower.encoder, statements).model_copy(update={"recipe": recipe})
     write_with_page(out, card, {f"{TOWER}{key}": v for key, v in tower.state.items()})
     return load_model(out, "cpu")
