@@ -3,9 +3,10 @@ r"""Real Ki67 slides scored per nucleus, against annotated tiles.
     OMP_NUM_THREADS=1 python benchmarks/ihc.py FOLDER [--json FILE] [--out FILE]
 
 FOLDER holds ihc_ki67/: tiles of 512 x 512 at 40x with the annotation beside them (red: positive
-nuclei, blue: negative, green: their borders). A tile goes the way of any slide: background and
-stain vectors from the tile itself, nuclei by the detector "ihc-nuclear", mean DAB optical density
-within each outline, positive from QuPath's 0.2 on. No parameter was chosen on these tiles.
+nuclei, blue: negative, green: their borders). A tile goes the way of any slide, from a file through
+plan, tiles and store: background and stain vectors from the tile itself, nuclei by the detector
+"ihc-nuclear", mean DAB optical density within each outline, positive from QuPath's 0.2 on. No
+parameter was chosen on these tiles.
 
 A found nucleus and an annotated one match, one to one, when the centre of the one lies inside the
 other or both are at most 3 µm apart. The positive fraction counts all found nuclei against all
@@ -18,6 +19,7 @@ annotated nucleus.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,18 +31,13 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from napari_past.cells import find_cells
-from napari_past.slide import slide_of_array
+from napari_past.engine import Cells, MeasuredStain, Store, make_plan
+from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN
+from napari_past.sample.ome_tiff import write_pyramid
+from napari_past.slide import open_slide
 from napari_past.stain import classes
-from napari_past.stain.compartments import cell_densities, cell_shapes
-from napari_past.stain.dab import (
-    DAB_CUTOFFS,
-    DabStains,
-    estimate_dab_stains,
-    published_dab_stains,
-    stain_densities,
-)
-from napari_past.types import FoundCells, PixelGrid, Rgb
+from napari_past.stain.dab import DAB_CUTOFFS, stain_densities
+from napari_past.types import FoundCells, Rgb
 
 MPP = 0.25
 RADIUS_UM = 3.0
@@ -134,11 +131,13 @@ def matched(cells: FoundCells, truth: Truth) -> tuple[npt.NDArray, npt.NDArray]:
     return found[kept], known[kept]
 
 
-def counted(rgb: Rgb, cells: FoundCells, truth: Truth, stains: DabStains) -> Counts:
-    _, dab = stain_densities(rgb, stains)
-    density = cell_densities(dab, PixelGrid(0.0, 0.0, MPP), cell_shapes(cells)).nucleus
-    positive = classes(density, DAB_CUTOFFS) >= 1
-    found, known = matched(cells, truth)
+def counted(rgb: Rgb, cells: Cells, truth: Truth) -> Counts:
+    model = cells.model
+    assert isinstance(model, MeasuredStain), "IHC is measured"
+    assert model.stains is not None, "a plan knows its stains"
+    _, dab = stain_densities(rgb, model.stains)
+    positive = classes(cells.marker_values("Ki-67"), DAB_CUTOFFS) >= 1
+    found, known = matched(cells.found, truth)
     says, is_so = positive[found], truth.positive[known]
     brown = dab >= DAB_CUTOFFS.moderate
     beside = ndimage.distance_transform_edt(truth.labels == 0) * MPP > 1.0
@@ -165,6 +164,26 @@ def result(tile: str, vectors: str, c: Counts) -> Result:
     )  # fmt: skip
 
 
+def through_the_engine(
+    rgb: Rgb, truth: Truth, name: str, stain: MeasuredStain
+) -> tuple[Counts, str]:
+    """Counts of one tile, and what is told of its stain vectors."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.ome.tif"
+        write_pyramid(path, rgb, MPP, name, jpeg=False)
+        with open_slide(path) as slide:
+            plan = make_plan(slide, stain, "ihc-nuclear")
+            cells = Cells(plan, stain, Store(plan.key, Path(folder))).compute()
+            note = f"{name}: background {slide.background}, {_source(cells)}."
+        return counted(rgb, cells, truth), note
+
+
+def _source(cells: Cells) -> str:
+    model = cells.model
+    stains = model.stains if isinstance(model, MeasuredStain) else None
+    return "" if stains is None else stains.source
+
+
 def measured(folder: Path) -> tuple[list[Result], list[str]]:
     """A result for each tile and for all together, and what is told of the stain vectors."""
     notes = []
@@ -174,15 +193,12 @@ def measured(folder: Path) -> tuple[list[Result], list[str]]:
         name = path.name.removesuffix("_groundtruth.png")
         rgb = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
         truth = annotation(path)
-        slide = slide_of_array(rgb, MPP)
-        cells = find_cells(slide, detector="ihc-nuclear")
-        own = estimate_dab_stains(rgb, slide.background)
-        notes.append(f"{name}: background {slide.background}, {own.source}.")
-        for vectors, stains in (
-            ("estimated", own),
-            ("published", published_dab_stains(slide.background)),
+        for vectors, stain in (
+            ("estimated", MeasuredStain()),
+            ("published", MeasuredStain(vectors=(RUIFROK_HEMATOXYLIN, RUIFROK_DAB))),
         ):
-            counts = counted(rgb, cells, truth, stains)
+            counts, note = through_the_engine(rgb, truth, name, stain)
+            notes += [note] if vectors == "estimated" else []
             sums[vectors] = sums[vectors] + counts if vectors in sums else counts
             results.append(result(name, vectors, counts))
     return results + [result("both", vectors, c) for vectors, c in sums.items()], notes

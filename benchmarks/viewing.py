@@ -138,7 +138,7 @@ def drawn_table(model: Any, n: int) -> Any:
     side = int(np.ceil(np.sqrt(n / per_tile)))
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     circle = 3.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    mean = model._float32("statistics.mean")
+    mean = model._tensors["statistics.mean"].astype(np.float32)
     noise = (0.5 * rng.normal(size=(8 * per_tile, len(mean)))).astype(np.float32)
     for row in range(side):
         for column in range(side):

@@ -16,6 +16,7 @@ import pytest
 
 from napari_past.cli import main
 from napari_past.model import Card, write_model_file
+from napari_past.sample.ome_tiff import write_pyramid
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -252,3 +253,44 @@ def write_banked_model() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@dataclass(frozen=True)
+class DrawnIhc:
+    """A drawn slide, blue and brown by Beer's law, with a margin of glass."""
+
+    path: Path
+    centers_um: np.ndarray
+    """(n, 2), of round nuclei of 4 µm radius, apart from each other."""
+    dab: np.ndarray
+    """(n,), optical density of DAB in each nucleus."""
+    hematoxylin: np.ndarray
+    """(n,), that of haematoxylin: half of the brown nuclei have next to none."""
+    vectors: tuple[tuple[float, float, float], ...]
+    """Of haematoxylin and DAB, and the glass."""
+
+
+@pytest.fixture(scope="session")
+def drawn_ihc(tmp_path_factory: pytest.TempPathFactory) -> DrawnIhc:
+    """350 x 280 µm at 0.5 µm/px, so that its cells lie in several tiles."""
+    blue, brown, glass = (0.78, 0.58, 0.22), (0.268, 0.570, 0.776), (240.0, 239.0, 236.0)
+    width_px, height_px, mpp = 700, 560, 0.5
+    rng = np.random.default_rng(5)
+    centers: list[np.ndarray] = []
+    while len(centers) < 260:
+        place = rng.uniform((25, 25), (width_px * mpp - 10, height_px * mpp - 10))
+        if all(np.hypot(*(place - other)) > 11 for other in centers):
+            centers.append(place)
+    dab = rng.choice([0.0, 0.0, 0.3, 0.5, 0.8], len(centers))
+    blues = np.where((dab > 0) & (rng.random(len(centers)) < 0.5), 0.03, 0.4)
+    y, x = (np.mgrid[:height_px, :width_px] + 0.5) * mpp
+    h = np.where((x > 15) & (y > 15), 0.03, 0.0)
+    d = np.zeros(h.shape)
+    for (cx, cy), amount, under in zip(centers, dab, blues, strict=True):
+        inside = np.hypot(x - cx, y - cy) < 4
+        h[inside], d[inside] = under, amount
+    od = [a[..., None] * (np.array(v) / np.linalg.norm(v)) for a, v in ((h, blue), (d, brown))]
+    light = glass * 10 ** -(od[0] + od[1]) + rng.normal(0, 0.7, (height_px, width_px, 3))
+    path = tmp_path_factory.mktemp("ihc") / "ki67.ome.tif"
+    write_pyramid(path, np.clip(np.rint(light), 0, 255).astype(np.uint8), mpp, "ki67", jpeg=False)
+    return DrawnIhc(path, np.array(centers), dab, blues, (blue, brown, glass))

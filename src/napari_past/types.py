@@ -21,6 +21,10 @@ RESEARCH_USE = (
     "For research use only. Not for use in diagnostic procedures. "
     "Predicted from H&E; no antibody was applied."
 )
+MEASURED_RESEARCH_USE = (
+    "For research use only. Not for use in diagnostic procedures. "
+    "Measured on the stained slide; not compared with a pathologist's reading."
+)
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
@@ -57,6 +61,13 @@ class Rect:
         """Whether each point (n, 2), (x, y) in µm, lies inside; half-open, shape (n,)."""
         x, y = points_um[:, 0], points_um[:, 1]
         return (x >= self.x_um) & (x < self.x1_um) & (y >= self.y_um) & (y < self.y1_um)
+
+    def grown(self, by_um: float) -> Rect:
+        """The rectangle with so much more on each side."""
+        twice = 2 * by_um
+        return Rect(
+            self.x_um - by_um, self.y_um - by_um, self.width_um + twice, self.height_um + twice
+        )
 
     def intersects(self, other: Rect) -> bool:
         """Whether the two rectangles share a positive area."""
@@ -273,8 +284,8 @@ class TileResult:
 
     tile: TileSpec
     cells: FoundCells
-    embeddings: npt.NDArray[np.float16]
-    """(n, d), the tower's output."""
+    embeddings: npt.NDArray[np.floating]
+    """(n, d), the tower's output (float16), or what was measured of a stain (float32)."""
     hematoxylin_od: npt.NDArray[np.float32]
     """(n,), mean haematoxylin optical density of the 3 x 3 pixels at each centre; NaN for brought
     cells, whose slide has no stain vectors estimated."""

@@ -148,6 +148,7 @@ def test_they_are_counted_where_that_is_asked(tmp_path, capsys):
         mpp=None,
         out=None,
         include_unscored=True,
+        model=None,
     )
     assert execute(options) == 0
     told = capsys.readouterr().out

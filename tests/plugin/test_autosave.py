@@ -195,3 +195,24 @@ def test_damaged_mask_is_set_aside_and_told(home: Path) -> None:
         autosave.load_mask(SLIDE, MASK_SIZE_UM)
     assert len(list(path.parent.glob("*.damaged"))) == 1
     assert autosave.load_mask(SLIDE, MASK_SIZE_UM) is None
+
+
+def test_cutoffs_of_other_slides_are_found_by_model_and_gene(home: Path) -> None:
+    autosave = Autosave()
+    assert autosave.cutoffs_elsewhere("m: G", but=SLIDE) == []
+    for slide, name, cutoffs in (
+        (SLIDE, "here.svs", {"m: G": Cutoffs(1, 2, 3, "set by you")}),
+        (OTHER, "b.svs", {"m: G": Cutoffs(4, 5, 6, "set by you"), "m: H": Cutoffs(7, 8, 9, "x")}),
+        ("c" * 64, "a.svs", {"m: G": Cutoffs(0.1, 0.2, 0.3, "copied from b.svs")}),
+        ("d" * 64, "d.svs", {"other model: G": Cutoffs(1, 2, 3, "set by you")}),
+    ):
+        autosave.save(slide, name, Annotations(cutoffs=cutoffs))
+    autosave.path("e" * 64).write_bytes(b'{"cutoffs"')
+    autosave.path("f" * 64).write_text('{"slide": "f", "cutoffs": {"m: G": [3, 2, 1, "x"]}}')
+    found = autosave.cutoffs_elsewhere("m: G", but=SLIDE)
+    assert [(kept.slide, kept.cutoffs.values) for kept in found] == [
+        ("a.svs", (0.1, 0.2, 0.3)),
+        ("b.svs", (4, 5, 6)),
+    ]
+    # a damaged file is its own slide's affair
+    assert autosave.path("e" * 64).exists()

@@ -109,9 +109,11 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     x, y = widget.cells.centers_um.T
     qtbot.waitUntil(lambda: widget.scores.excluded > 0)
     inside = (x < 250) & (y < 320)
-    (row,) = widget.scores.rows
+    row, slide = widget.scores.rows
     assert row.n == (inside & (y > 60)).sum()
-    assert widget.scores.excluded == (inside & (y <= 60)).sum()
+    assert row.excluded == (inside & (y <= 60)).sum()
+    assert widget.scores.excluded == ((x < 450) & (y <= 60)).sum()
+    assert slide.n == len(x) - widget.scores.excluded
     qtbot.waitUntil(lambda: not widget.busy)
     expected = score_table(
         widget.shown.values, widget.cells.centers_um, widget.shown.cutoffs, widget.regions()

@@ -14,7 +14,7 @@ from napari_past.model.calibration import Agreement, Calibration, PatientResidua
 from napari_past.model.files import copy_with_card
 from napari_past.sample import write_phantom
 from napari_past.slide import open_slide
-from napari_past.types import RESEARCH_USE
+from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE
 
 
 class _Reader(HTMLParser):
@@ -313,3 +313,24 @@ def test_a_calibration_in_the_card_is_told_with_its_name_and_interval(command, s
         assert f"slide {estimate:.0f} ({low:.0f}–{high:.0f})" in told
         assert "95 % prediction intervals" in told
         assert "-9.8 to 9.8" in told
+
+
+def test_a_slide_of_real_ihc_is_measured(command, slide, tmp_path):
+    out = tmp_path / "ihc.pdf"
+    asked = ("report", slide, "--detector", "ihc-nuclear", "--out", out)
+    done = command(*asked)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "name it with --marker" in done.err
+    done = command(*asked, "--marker", "Ki67")
+    assert done.code == 0, done.err
+    (text,) = pdf_texts(out)
+    assert "measured on the stained slide" in text
+    assert MEASURED_RESEARCH_USE in text
+    assert "past-mini" not in text
+    cells = tmp_path / "ihc.h5ad"
+    done = command("run", slide, "--detector", "ihc-nuclear", "--out", cells)
+    assert done.code == 0, done.err
+    done = command("report", cells, "--marker", "Ki67", "--out", tmp_path / "cells.pdf")
+    assert done.code == 0, done.err
+    (text,) = pdf_texts(tmp_path / "cells.pdf")
+    assert "measured on the stained slide" in text

@@ -7,6 +7,8 @@ import pytest
 import shapely
 from PIL import Image
 
+from napari_past.calibration.findings import findings_of_cells
+from napari_past.engine import predict
 from napari_past.errors import CannotWrite, PastError
 from napari_past.genes import resolve
 from napari_past.report import (
@@ -22,8 +24,16 @@ from napari_past.report.drawing import Label, Path, Raster
 from napari_past.report.histogram import histogram
 from napari_past.report.pdf import pdf_report, printable
 from napari_past.report.pictures import busiest_field, class_picture, round_length, slide_extent
+from napari_past.slide import open_slide
 from napari_past.stain import CLASS_COLOURS, rules_of, score_table
-from napari_past.types import IGNORE, RESEARCH_USE, TUMOUR, Cutoffs, Region
+from napari_past.types import (
+    IGNORE,
+    MEASURED_RESEARCH_USE,
+    RESEARCH_USE,
+    TUMOUR,
+    Cutoffs,
+    Region,
+)
 
 LIMITS = Cutoffs(1, 2, 3, "drawn by lot")
 
@@ -208,3 +218,15 @@ def test_only_two_forms(tmp_path):
 def test_findings_must_fit():
     with pytest.raises(ValueError, match="4 cells"):
         findings(FOUR.centers_um, [0, 1, 2, 3], unscored=np.array(["blur"]))
+
+
+def test_a_measured_slide_is_not_called_predicted(slide):
+    with open_slide(slide) as opened:
+        cells = predict(opened, detector="ihc-nuclear").compute()
+        (page,) = slide_pages(findings_of_cells(cells, opened, {"Ki67": None}))
+    assert page.title == "Ki-67: DAB nucleus · measured on the stained slide"
+    assert page.footer == MEASURED_RESEARCH_USE
+    facts = {fact.label: fact.text for fact in page.facts}
+    assert facts["Measured"].startswith("DAB optical density · haematoxylin ")
+    assert "model's error" not in facts["Intervals"]
+    assert not {"Model", "Evidence", "Calibration", "Unlike training"} & set(facts)

@@ -42,6 +42,21 @@ def test_no_tissue_and_nothing_but_tissue():
     assert tissue_mask(flat, 8.0, GLASS).mask.all()
 
 
+def test_pale_counterstain_beside_dark_brown_is_tissue_where_stain_may_be_faint():
+    """Brown must not draw the limit up to where pale blue is glass; shading stays glass."""
+    rng = np.random.default_rng(3)
+    rgb = scene(300, 400).astype(float)
+    rgb *= np.linspace(1, 0.97, 400)[None, :, None]
+    pale = rng.normal((214, 221, 236), 6, (300, 200, 3))
+    rgb[:, 200:] = pale
+    rgb[20:80, 300:360] = rng.normal((90, 60, 45), 10, (60, 60, 3))
+    picture = np.clip(rgb, 0, 255).astype(np.uint8)
+    faint = tissue_mask(picture, 8.0, GLASS, faint=True).mask
+    assert faint[:, 210:].mean() > 0.95
+    assert not faint[:, :190].any()
+    assert tissue_mask(picture, 8.0, GLASS).mask[:, 210:].mean() < 0.2
+
+
 def test_specks_go_and_lumina_fill():
     rgb = stained(scene(300, 400), 100, 200, 50, 250)
     rgb[120:125, 100:105] = GLASS  # 40 µm: a lumen

@@ -1,5 +1,6 @@
 """Predicted values beside a real stain: the map between both, and how well it holds."""
 
+from napari_past.calibration.calibrated import CalibratedRow, calibrated_rows, calibrations_of
 from napari_past.calibration.files import (
     check_model,
     check_sha256,
@@ -18,10 +19,13 @@ from napari_past.model.calibration import Agreement, Calibration
 __all__ = [
     "Agreement",
     "CalibratedBy",
+    "CalibratedRow",
     "Calibration",
     "Matched",
     "PredictedValue",
     "Validation",
+    "calibrated_rows",
+    "calibrations_of",
     "check_model",
     "check_sha256",
     "fit_calibration",

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_past.calibration.validation import Validation
+
+FloatArray = npt.NDArray[np.float64]
 
 WIDTH, HEIGHT = 460, 380
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 50
@@ -88,7 +91,8 @@ def agreement_svg(validation: Validation) -> str:
     ends = [v for row in rows for v in (row.estimate.low, row.estimate.high) if not math.isnan(v)]
     both = [v for row in rows for v in (row.measured, row.estimate.value)]
     unit = validation.unit
-    axes = _Axes(both, [*both, *ends], (f"measured {unit}", f"predicted {unit}, 95 % interval"))
+    told = f"predicted {unit}{', 95 % interval' if ends else ''}"
+    axes = _Axes(both, [*both, *ends], (f"measured {unit}", told))
     first, last = max(axes.x0, axes.y0), min(axes.x1, axes.y1)
     axes.line((axes.x(first), axes.y(first)), (axes.x(last), axes.y(last)), INK, "5 4")
     for row in rows:
@@ -98,6 +102,26 @@ def agreement_svg(validation: Validation) -> str:
     for row in rows:
         axes.point(row.measured, row.estimate.value, f"{row.patient} · {row.region}")
     return axes.svg(f"Predicted against measured {unit}")
+
+
+def values_svg(
+    measured: FloatArray, predicted: FloatArray, names: Sequence[str], labels: tuple[str, str]
+) -> str:
+    """Values of different units against each other: without a line on which they were equal.
+
+    Parameters
+    ----------
+    measured, predicted
+        (n,).
+    names
+        (n,), of the regions.
+    labels
+        Of both axes.
+    """
+    axes = _Axes(measured.tolist(), predicted.tolist(), labels)
+    for name, x, y in zip(names, measured, predicted, strict=True):
+        axes.point(float(x), float(y), name)
+    return axes.svg("Predicted against measured values")
 
 
 def bland_altman_svg(validation: Validation) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write, existing_file
-from napari_past.model import Model
+from napari_past.model import Card, Model
 from napari_past.model.calibration import Calibration, parse_calibration
 
 
@@ -57,3 +57,13 @@ def check_sha256(calibration: Calibration, sha256: str, name: str) -> None:
             f"{calibration.model_sha256[:12]}…), but these values are of {name} (SHA-256 "
             f"{sha256[:12]}…); calibrate that model too."
         )
+
+
+def carded(model: Model, calibration: Calibration) -> Card:
+    """The model's card with the calibration, in place of an earlier one of the same stain."""
+
+    def stain(of: Calibration) -> tuple[str, ...]:
+        return (of.marker, of.quantity, of.level, of.predicted_unit, of.clone, of.scanner)
+
+    others = [c for c in model.card.calibrations if stain(c) != stain(calibration)]
+    return model.card.model_copy(update={"calibrations": (*others, calibration)})

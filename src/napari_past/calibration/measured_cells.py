@@ -89,7 +89,12 @@ def _from_h5ad(source: Path, column: str | None) -> MeasuredCells:
     else:
         values = np.asarray(adata.obs_vector(density), np.float64)
     centers_um = np.asarray(adata.obsm["spatial"], np.float64)[:, :2]
-    return MeasuredCells(centers_um, values, Provenance.of(adata.uns.get(KEY)).slide_mpp)
+    provenance = Provenance.of(adata.uns.get(KEY))
+    if provenance.measured:
+        # Of a crowded cell no membrane may be seen: that is no mistake in our own tables.
+        seen = np.isfinite(values)
+        centers_um, values = centers_um[seen], values[seen]
+    return MeasuredCells(centers_um, values, provenance.slide_mpp)
 
 
 def _column(header: list[str], source: Path, wanted: str | None) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from napari_past.calibration.figures import agreement_svg, bland_altman_svg
+from napari_past.calibration.mask_overlap import DAB_POSITIVE, MaskOverlap
 from napari_past.calibration.validation import Validation
 from napari_past.errors import CannotWrite
 from napari_past.files import atomic_write
-from napari_past.model.calibration import Agreement, Calibration
+from napari_past.model.calibration import LEAST_PATIENTS, LOCAL_BELOW, Agreement, Calibration
 from napari_past.types import RESEARCH_USE
 
 SUFFIXES = (".html", ".md")
@@ -30,10 +32,22 @@ class _Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def write_validation(validation: Validation, path: str | Path) -> tuple[Path, ...]:
+def write_validation(
+    validation: Validation,
+    path: str | Path,
+    overlaps: Sequence[MaskOverlap] = (),
+    told: Sequence[str] = (),
+) -> tuple[Path, ...]:
     """Write the report and return its files: one ``.html``, or an ``.md`` with two ``.svg``.
 
     The same validation gives the same bytes.
+
+    Parameters
+    ----------
+    overlaps
+        Of the masks of DAB, where the same section was stained.
+    told
+        Sentences to add.
 
     Raises
     ------
@@ -44,12 +58,13 @@ def write_validation(validation: Validation, path: str | Path) -> tuple[Path, ..
     check_suffix(target)
     figures = {"agreement": agreement_svg(validation), "bland-altman": bland_altman_svg(validation)}
     if target.suffix.lower() == ".html":
-        _write(target, _html(validation, list(figures.values())))
+        _write(target, _html(validation, list(figures.values()), overlaps, told))
         return (target,)
     beside = {target.with_name(f"{target.stem}-{name}.svg"): svg for name, svg in figures.items()}
     for file, svg in beside.items():
         _write(file, svg)
-    _write(target, _markdown(validation, [file.name for file in beside]))
+    names = [file.name for file in beside]
+    _write(target, _markdown(validation, names, overlaps, told))
     return (target, *beside)
 
 
@@ -97,7 +112,38 @@ def calibration_rows(calibration: Calibration) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _tables(validation: Validation) -> tuple[_Table, ...]:
+def calibration_lines(calibration: Calibration) -> list[str]:
+    """What was fitted, and how far off it is on held-out patients."""
+    lines = [calibration.named()]
+    lines += [f"{name}: {text}" for name, text in calibration_rows(calibration)]
+    lines.append("estimated for each patient from the others:")
+    lines += [f"  {name}: {text}" for name, text in agreement_rows(calibration.held_out)]
+    if calibration.patients < LEAST_PATIENTS:
+        lines.append(f"under {LEAST_PATIENTS} patients: neither limits nor prediction intervals")
+    elif calibration.local:
+        lines.append(
+            f"under {LOCAL_BELOW} patients: a local calibration, not evidence for other places"
+        )
+    if calibration.quantity == "od" and calibration.cell_sd is None:
+        lines.append("mean densities tell no H-score: calibrate measured ones, --measured h-score")
+    return lines
+
+
+def overlap_rows(overlaps: Sequence[MaskOverlap]) -> tuple[tuple[str, ...], ...]:
+    """Patient, region, Dice, and both areas of brown in mm²."""
+    return tuple(
+        (
+            overlap.patient,
+            overlap.region,
+            MISSING if math.isnan(overlap.dice) else f"{overlap.dice:.2f}",
+            f"{overlap.predicted_um2 / 1e6:.4f}",
+            f"{overlap.measured_um2 / 1e6:.4f}",
+        )
+        for overlap in overlaps
+    )
+
+
+def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_Table, ...]:
     calibration, found = validation.calibration, validation.found
     patients = dict.fromkeys(row.patient for row in validation.regions)
     by_patient = []
@@ -151,10 +197,19 @@ def _tables(validation: Validation) -> tuple[_Table, ...]:
                 for row in validation.regions
             ),
         ),
+        *([_masks(overlaps)] if overlaps else []),
     )
 
 
-def _sentences(validation: Validation) -> list[str]:
+def _masks(overlaps: Sequence[MaskOverlap]) -> _Table:
+    return _Table(
+        f"Masks of DAB (optical density from {DAB_POSITIVE:g} on)",
+        ("patient", "region", "Dice", "predicted brown, mm²", "measured brown, mm²"),
+        overlap_rows(overlaps),
+    )
+
+
+def _sentences(validation: Validation, more: Sequence[str]) -> list[str]:
     told = [
         f"{validation.calibration.named(validation.unit)} beside the real stain",
         validation.whose,
@@ -165,13 +220,18 @@ def _sentences(validation: Validation) -> list[str]:
         )
     if validation.found.limits is None:
         told.append("Under three patients no limits of agreement are told.")
-    return told
+    return [*told, *more]
 
 
-def _html(validation: Validation, figures: list[str]) -> str:
+def _html(
+    validation: Validation,
+    figures: list[str],
+    overlaps: Sequence[MaskOverlap],
+    told: Sequence[str],
+) -> str:
     title = f"Validation: {validation.calibration.marker}"
-    parts = [f"<p>{escape(text)}</p>" for text in _sentences(validation)]
-    first, *others = (_html_table(table) for table in _tables(validation))
+    parts = [f"<p>{escape(text)}</p>" for text in _sentences(validation, told)]
+    first, *others = (_html_table(table) for table in _tables(validation, overlaps))
     body = "".join([*parts, first, others[0], *figures, *others[1:]])
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -189,11 +249,17 @@ def _html_table(table: _Table) -> str:
     return f"<h2>{escape(table.title)}</h2><table>{head}{rows}</table>"
 
 
-def _markdown(validation: Validation, figures: list[str]) -> str:
+def _markdown(
+    validation: Validation,
+    figures: list[str],
+    overlaps: Sequence[MaskOverlap],
+    told: Sequence[str],
+) -> str:
     title = f"# Validation: {validation.calibration.marker}"
     pictures = [f"![{name}]({name})" for name in figures]
-    first, second, *others = (_markdown_table(table) for table in _tables(validation))
-    parts = [title, f"**{RESEARCH_USE}**", *_sentences(validation), first, second, *pictures]
+    first, second, *others = (_markdown_table(table) for table in _tables(validation, overlaps))
+    sentences = _sentences(validation, told)
+    parts = [title, f"**{RESEARCH_USE}**", *sentences, first, second, *pictures]
     return "\n\n".join([*parts, *others]) + "\n"
 
 

@@ -14,6 +14,8 @@ from napari_past.io.csv_table import csv_frame, csv_header, numbers
 from napari_past.model.calibration import Quantity
 
 PREDICTED, PREDICTED_SCORE = "predicted", "predicted_h_score"
+SCORE_UNIT = "pseudo-H-score"
+"""Unit of the latter; the former is in the model's."""
 MEASURED: dict[Quantity, tuple[str, ...]] = {
     "od": ("measured_od", "measured"),
     "h-score": ("measured_h_score",),
@@ -72,6 +74,11 @@ def read_region_table(
             "optical density; give measured_od."
         )
     return checked(matched, source.name)
+
+
+def has_scores(path: str | Path) -> bool:
+    """Whether a table gives predicted scores, not values in the model's unit."""
+    return PREDICTED_SCORE in csv_header(existing_file(path))
 
 
 def predicted_column(header: Collection[str], source: Path) -> str:

@@ -15,10 +15,11 @@ from napari_past.cells.find import (
     tiles_over,
     tiles_to_search,
 )
-from napari_past.cells.given import GivenCells
+from napari_past.cells.given import GivenCells, owned
 from napari_past.cells.ihc import IhcCounterstainDetector, IhcDetector
 from napari_past.cells.stain_log import StainLogDetector
 from napari_past.cells.stains import estimate_stains, hematoxylin_od
+from napari_past.cells.tissue_sample import tissue_sample
 
 register_detector("stain-log", StainLogDetector)
 register_detector("ihc-nuclear", IhcDetector)
@@ -38,8 +39,10 @@ __all__ = [
     "find_cells",
     "get_detector",
     "hematoxylin_od",
+    "owned",
     "read_block",
     "register_detector",
     "tiles_over",
     "tiles_to_search",
+    "tissue_sample",
 ]

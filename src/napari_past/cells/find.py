@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_past.cells.detector import Detector, get_detector
 from napari_past.cells.given import GivenCells, owned
+from napari_past.cells.ihc import IhcDetector
 from napari_past.errors import RegionError
 from napari_past.slide import Slide, slide_of_array
 from napari_past.types import FoundCells, PixelGrid, Rect, Rgb, TileSpec
@@ -104,7 +105,7 @@ def tiles_to_search(
     if isinstance(detector, GivenCells):
         wanted = detector.tiles_with_cells(size_um)
         return tuple(t for t in tiles if (t.column, t.row) in wanted)
-    mask = slide.tissue_mask()
+    mask = slide.tissue_mask(isinstance(detector, IhcDetector))
     return tuple(t for t in tiles if mask.covers(t.rect))
 
 

@@ -12,13 +12,14 @@ from typing import Self
 
 import numpy as np
 
-from napari_past.cells.stain_log import StainLogDetector, _brightest, _tissue_sample
+from napari_past.cells.stain_log import StainLogDetector, _brightest
 from napari_past.cells.stains import (
     MIN_TISSUE_OD,
     MIN_TISSUE_PIXELS,
     hematoxylin_od,
     optical_density,
 )
+from napari_past.cells.tissue_sample import tissue_sample
 from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN, Vector
 from napari_past.slide import Slide
 from napari_past.types import FoundCells, PixelGrid, Rect, Rgb, StainProfile
@@ -47,7 +48,7 @@ class IhcDetector(StainLogDetector):
 
     def fitted(self, slide: Slide) -> Self:
         """With the slide's background and the scale of its densities."""
-        sample = _tissue_sample(slide, self.mpp)
+        sample = tissue_sample(slide, self.mpp, faint=True)
         return dataclasses.replace(self, stains=self.profile(sample, slide.background))
 
     def narrowed(self, rect: Rect) -> Self:

@@ -8,7 +8,6 @@ dropped.
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,13 +18,11 @@ from scipy.spatial import cKDTree
 from napari_past.cells.outlines import RAYS, Rays, StarOutlines, parabola_top, star_outlines
 from napari_past.cells.radial_symmetry import Field, Voting, centredness, gradient
 from napari_past.cells.stains import estimate_stains, hematoxylin_od
-from napari_past.errors import DamagedSlide
+from napari_past.cells.tissue_sample import tissue_sample
 from napari_past.slide import Slide
 from napari_past.types import FoundCells, Outlines, PixelGrid, Rect, Rgb, StainProfile
 
 VERSION = 2
-SAMPLE_BLOCKS = 12
-SAMPLE_BLOCK_PX = 384
 DARKEST = 0.8
 """Share of the scale beyond which darker is the same: ink and folds must not outshine nuclei."""
 CORE = 0.7
@@ -73,7 +70,7 @@ class StainLogDetector:
 
     def fitted(self, slide: Slide) -> StainLogDetector:
         """With the stain vectors of the slide, from blocks spread evenly over its tissue."""
-        sample = _tissue_sample(slide, self.mpp)
+        sample = tissue_sample(slide, self.mpp)
         return dataclasses.replace(self, stains=estimate_stains(sample, slide.background))
 
     def narrowed(self, rect: Rect) -> StainLogDetector:
@@ -168,26 +165,6 @@ def _as_cells(
     outlines = Outlines(grid.to_um(vertices.reshape(-1, 2)).astype(np.float32), offsets)
     areas = (stars.areas_px * grid.mpp**2).astype(np.float32)
     return FoundCells(grid.to_um(centers), outlines, areas)
-
-
-def _tissue_sample(slide: Slide, mpp: float) -> Rgb:
-    """Blocks of tissue, concatenated: (n, 384, 3). Evenly spread, the same for the same slide.
-
-    Blocks that cannot be decoded are passed over; their tiles will say so.
-    """
-    mask = slide.tissue_mask()
-    rows, columns = np.nonzero(mask.mask)
-    nothing = np.zeros((0, SAMPLE_BLOCK_PX, 3), np.uint8)
-    if len(rows) == 0:
-        return nothing
-    chosen = np.linspace(0, len(rows) - 1, SAMPLE_BLOCKS + 2).astype(int)[1:-1]
-    blocks = []
-    for row, column in zip(rows[chosen], columns[chosen], strict=True):
-        x_px = round((column + 0.5) * mask.mpp / mpp) - SAMPLE_BLOCK_PX // 2
-        y_px = round((row + 0.5) * mask.mpp / mpp) - SAMPLE_BLOCK_PX // 2
-        with suppress(DamagedSlide):
-            blocks.append(slide.read_grid(x_px, y_px, SAMPLE_BLOCK_PX, SAMPLE_BLOCK_PX, mpp))
-    return np.concatenate([nothing, *blocks])
 
 
 def _brightest(rgb: Rgb) -> tuple[float, float, float]:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from napari_past.calibration import (
     CalibratedBy,
-    Calibration,
     fit_calibration,
     write_calibration,
     write_region_table,
 )
-from napari_past.calibration.page import agreement_rows, calibration_rows
-from napari_past.cli.matched import SCORE_UNIT, check_outputs, has_scores, read_matched
+from napari_past.calibration.files import carded
+from napari_past.calibration.page import calibration_lines
+from napari_past.calibration.region_table import SCORE_UNIT, has_scores
+from napari_past.cli.matched import check_outputs, read_matched
 from napari_past.errors import BadTable, CannotWrite
 from napari_past.genes import resolve
-from napari_past.model import Card, Model, load_model, model_path
-from napari_past.model.calibration import LEAST_PATIENTS, LOCAL_BELOW
+from napari_past.model import load_model, model_path
 from napari_past.model.files import copy_with_card
 from napari_past.model.folder import MODEL_SUFFIX
 from napari_past.types import RESEARCH_USE
@@ -61,30 +61,3 @@ def execute(options: Namespace) -> int:
         print(f"{model.name} with this calibration in its card written to {options.card}")
     print(RESEARCH_USE)
     return 0
-
-
-def carded(model: Model, calibration: Calibration) -> Card:
-    """The model's card with the calibration, in place of an earlier one of the same stain."""
-
-    def stain(of: Calibration) -> tuple[str, ...]:
-        return (of.marker, of.quantity, of.level, of.predicted_unit, of.clone, of.scanner)
-
-    others = [c for c in model.card.calibrations if stain(c) != stain(calibration)]
-    return model.card.model_copy(update={"calibrations": (*others, calibration)})
-
-
-def calibration_lines(calibration: Calibration) -> list[str]:
-    """What was fitted, and how far off it is on held-out patients."""
-    lines = [calibration.named()]
-    lines += [f"{name}: {text}" for name, text in calibration_rows(calibration)]
-    lines.append("estimated for each patient from the others:")
-    lines += [f"  {name}: {text}" for name, text in agreement_rows(calibration.held_out)]
-    if calibration.patients < LEAST_PATIENTS:
-        lines.append(f"under {LEAST_PATIENTS} patients: neither limits nor prediction intervals")
-    elif calibration.local:
-        lines.append(
-            f"under {LOCAL_BELOW} patients: a local calibration, not evidence for other places"
-        )
-    if calibration.quantity == "od" and calibration.cell_sd is None:
-        lines.append("mean densities tell no H-score: calibrate measured ones, --measured h-score")
-    return lines

@@ -19,12 +19,14 @@ from scipy.spatial import cKDTree
 from napari_past.cli.display import has_display, has_qt
 from napari_past.cli.models import evidence_line
 from napari_past.cli.overview import write_overview
-from napari_past.cli.run import compute, unlike_lines, unreadable
+from napari_past.cli.run import compute
 from napari_past.cli.score import score_lines
 from napari_past.engine import Cells, analysed, h_score, origin_of_scores, predict
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import CannotWrite, PastError
 from napari_past.io import write_cells, write_regions, write_score_csv
+from napari_past.model import load_model
+from napari_past.report.flags import unlike_lines, unreadable
 from napari_past.sample import Phantom, draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import Slide, open_slide
@@ -79,7 +81,7 @@ def execute(options: Namespace) -> int:
         files += "regions.geojson, " if regions else ""
         print(f"{out}: {files}cells.h5ad, cells.csv, cells.geojson, scores.csv, overview.png")
         print(f"{len(cells)} cells in {len(cells.plan.tiles)} tiles of {slide.name}")
-        print(f"model: {evidence_line(cells.model)}")
+        print(f"model: {evidence_line(load_model())}")
         if phantom is not None:
             print(_detection_line(matching(phantom.centers_um, cells.centers_um)))
         print("\n".join(_score_text(cells, table)))

@@ -7,13 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_past.calibration import Matched, is_pair_table, match_pairs, read_region_table
-from napari_past.calibration.region_table import PREDICTED_SCORE
-from napari_past.cli.origin import read_origin
 from napari_past.errors import CannotWrite
-from napari_past.files import check_writable, existing_file
-from napari_past.io.csv_table import csv_header
-
-SCORE_UNIT = "pseudo-H-score"
+from napari_past.files import check_writable
+from napari_past.io.origin import read_origin
 
 
 def read_matched(
@@ -59,11 +55,6 @@ def read_matched(
         check_cells=check,
     )
     return rows, (*untold, *told)
-
-
-def has_scores(table: Path) -> bool:
-    """Whether a table gives predicted scores, not values in the model's unit."""
-    return PREDICTED_SCORE in csv_header(existing_file(table))
 
 
 def check_outputs(outputs: list[Path | None], inputs: list[Path]) -> None:

@@ -124,6 +124,7 @@ def _card(model: Model) -> list[str]:
             f"{100 * card.min_detected:g} % of the training spots",
             f"  cut-offs       {len(card.cutoffs)} genes, {card.cutoffs_source}",
         ]
+    lines += [f"  calibrated     {line}" for line in _calibrations(model)]
     lines += [
         "",
         f"  licence        {card.licence}",
@@ -132,6 +133,24 @@ def _card(model: Model) -> list[str]:
         f"  path           {model.path}",
     ]
     return lines
+
+
+def _calibrations(model: Model) -> list[str]:
+    """Each calibration with what it was judged on; that there is none is told too."""
+    if model.genes and not model.card.calibrations:
+        return ["to no stain: scores are pseudo-H-scores"]
+    told = []
+    for calibration in model.card.calibrations:
+        found = calibration.held_out
+        line = f"{calibration.marker}: {calibration.named()}, {found.regions} regions"
+        if calibration.scanner:
+            line += f", scanner {calibration.scanner}"
+        if found.correlation is not None:
+            line += f"; held-out patients: r {found.correlation:.2f}"
+        if found.limits is not None:
+            line += f", limits of agreement {found.limits[0]:.3g} to {found.limits[1]:.3g}"
+        told.append(line)
+    return told
 
 
 def _predicts(model: Model) -> str:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_past.engine import Cells
 from napari_past.io import atomic_write
+from napari_past.model import Model
 from napari_past.slide import Slide
 from napari_past.types import RESEARCH_USE, FloatArray, PixelGrid, Rect, Region
 
@@ -86,7 +87,7 @@ def write_overview(
     evidence = "; ".join(f"{g}: {model.reliability(g).label}" for g in resolved.symbols)
     draw.text((right_px, y + 30), drawable(f"Reliability · {evidence}"), INK, font)
     flagged = int((cells.unlike_training > 1).sum())
-    known = model.card.unlike_training_limit is not None
+    known = isinstance(model, Model) and model.card.unlike_training_limit is not None
     told = f"{flagged} of them" if known else "not known how many of them"
     unlike = f"{len(cells)} cells, {told} unlike the training tissue"
     draw.text((MARGIN_PX, y + 30), drawable(unlike), INK, font)

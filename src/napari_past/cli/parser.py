@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_past import __version__
+from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN, Vector
+from napari_past.stain.dab import given_dab_stains
 from napari_past.types import RESEARCH_USE, Cutoffs, Rect
 
 DEFAULT_MODEL, DEFAULT_DETECTOR = "past-mini", "stain-log"
@@ -96,8 +98,19 @@ def _add_run(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         help=f"a file ({', '.join('.' + f for f in FORMATS)}), or a folder: for several slides, or "
         "where the name has no suffix",
     )
-    run.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
-    run.add_argument("--detector", default=DEFAULT_DETECTOR, metavar="NAME")
+    run.add_argument("--model", metavar="NAME|PATH", help=f"for H&E; without it, {DEFAULT_MODEL}")
+    run.add_argument(
+        "--detector",
+        default=DEFAULT_DETECTOR,
+        metavar="NAME",
+        help="stain-log for H&E; ihc-nuclear or ihc-membrane for real IHC, whose DAB is measured",
+    )
+    run.add_argument(
+        "--stain-vectors",
+        type=stain_vectors,
+        metavar="R,G,B,R,G,B|published",
+        help="optical densities of haematoxylin, then of DAB, on real IHC; without it, estimated",
+    )
     run.add_argument(
         "--genes",
         type=gene_names,
@@ -159,6 +172,11 @@ def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         action="store_true",
         help="score cells too that the table marks as not to be scored (blur, pen, fold …)",
     )
+    score.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="that made the values, for the calibrations in its card; not needed where it ships",
+    )
     score.add_argument("--out", type=Path, metavar="FILE.csv", help="the table as CSV")
 
 
@@ -190,7 +208,15 @@ def _add_report(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     report.add_argument(
         "--case", default="", metavar="CODE", help="shown large beside the slide's fingerprint"
     )
-    report.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
+    report.add_argument(
+        "--model", metavar="NAME|PATH", help=f"for H&E; without it, {DEFAULT_MODEL}"
+    )
+    report.add_argument(
+        "--detector",
+        default=DEFAULT_DETECTOR,
+        metavar="NAME",
+        help="for slides: ihc-nuclear or ihc-membrane for real IHC, whose DAB is measured",
+    )
     _slide_options(report)
     report.add_argument("--force", action="store_true", help="overwrite what is there")
 
@@ -293,6 +319,23 @@ def rectangle(text: str) -> Rect:
     """The rectangle that "X,Y,W,H" in µm means."""
     x_um, y_um, width_um, height_um = _numbers(text, 4, "X,Y,W,H in µm, as 1000,500,800,600")
     return Rect(x_um, y_um, width_um, height_um)
+
+
+def stain_vectors(text: str) -> tuple[Vector, Vector]:
+    """The vectors of haematoxylin and DAB that six numbers mean, or "published"."""
+    if text == "published":
+        return RUIFROK_HEMATOXYLIN, RUIFROK_DAB
+    wanted = "R,G,B of haematoxylin and R,G,B of DAB, as 0.65,0.70,0.29,0.27,0.57,0.78"
+    numbers = _numbers(text, 6, wanted)
+    hematoxylin: Vector = (numbers[0], numbers[1], numbers[2])
+    dab: Vector = (numbers[3], numbers[4], numbers[5])
+    try:
+        if not any(hematoxylin) or not any(dab):
+            raise ValueError("a vector is nought")
+        given_dab_stains(hematoxylin, dab, (255.0, 255.0, 255.0))
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} are no two stains; give {wanted}") from exc
+    return hematoxylin, dab
 
 
 def cutoffs(text: str) -> Cutoffs:

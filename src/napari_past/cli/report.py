@@ -7,50 +7,41 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
-from napari_past import __version__
-from napari_past.cells import DEFAULT_DETECTOR
-from napari_past.cli.calibrated import calibrated_lines
+from napari_past.calibration.findings import findings_of_cells
+from napari_past.cells import get_detector
 from napari_past.cli.destination import Destination, check_free
-from napari_past.cli.parser import DEFAULT_MODEL
-from napari_past.cli.run import FEW_TILES, compute, unlike_lines, unreadable
-from napari_past.cli.table_findings import much_unlike, table_findings, trained_on
+from napari_past.cli.run import FEW_TILES, compute
+from napari_past.cli.table_findings import table_findings
 from napari_past.engine import (
     Cells,
     Store,
     Workers,
-    analysed,
     chosen_cutoffs,
-    h_score,
     make_plan,
     unscored_of,
 )
-from napari_past.engine.annotated import unscored_kinds
+from napari_past.engine.measured import Assay, MeasuredStain, assay_of
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import Cancelled, MissingCutoffs, PastError, RegionError
-from napari_past.genes import markers, resolve
+from napari_past.genes import markers
 from napari_past.io import check_writable, read_regions
-from napari_past.model import Model, load_model
+from napari_past.model import load_model
 from napari_past.report import (
-    NOT_CALIBRATED,
-    MarkerFindings,
-    ModelFacts,
     Page,
-    SlideFindings,
     check_suffix,
     checked_case_code,
     numbered,
     slide_pages,
     write_report,
 )
+from napari_past.report.flags import unreadable
 from napari_past.slide import open_slide
 from napari_past.slide.omezarr import is_zarr_folder
 from napari_past.slide.openslide import dicom_files
 from napari_past.slide.units import checked_mpp
-from napari_past.stain import count_cells
-from napari_past.types import RESEARCH_USE, Cutoffs, Region
+from napari_past.types import RESEARCH_USE, Region
 
 TABLES = (".h5ad", ".csv")
 SLIDES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".zarr")
@@ -130,14 +121,13 @@ class _PageMaker:
 
     def __init__(self, options: Namespace, case: str, stack: ExitStack) -> None:
         self._options, self._case, self._stack = options, case, stack
-        self._loaded: tuple[Model, Workers] | None = None
+        self._loaded: tuple[Assay, Workers] | None = None
 
     def pages_of(self, path: Path) -> tuple[tuple[Page, ...], list[str]]:
         """The pages, and sentences on what could not be read."""
         if path.suffix.lower() in TABLES:
             options = self._options
-            named = options.model if options.model != DEFAULT_MODEL else None
-            model = None if named is None else self._model()[0]
+            model = None if options.model is None else load_model(options.model)
             findings = table_findings(
                 path,
                 options.marker,
@@ -148,9 +138,9 @@ class _PageMaker:
             return slide_pages(replace(findings, case_code=self._case)), []
         return self._of_slide(path)
 
-    def _model(self) -> tuple[Model, Workers]:
+    def _assay(self) -> tuple[Assay, Workers]:
         if self._loaded is None:
-            model = load_model(self._options.model)
+            model = assay_of(self._options.model, get_detector(self._options.detector))
             model.require_readout()
             workers = Workers(on_lost=lambda told: print(f"napari-past: {told}", file=sys.stderr))
             self._loaded = model, self._stack.enter_context(workers)
@@ -161,64 +151,21 @@ class _PageMaker:
         with open_slide(path, options.mpp, options.series) as slide:
             mpp = slide.require_mpp()
             regions = self._regions(mpp)
-            model, workers = self._model()
+            model, workers = self._assay()
             asked = options.marker or [_first_of_panel(model)]
             for name in asked:  # a mistake is told before the work
-                resolved = resolve(name, model.genes)
+                resolved = model.resolve(name)
                 resolved.require_scorable()
                 chosen_cutoffs(model, resolved, options.cutoffs)
             # Cells in Ignore* regions stay, so that the score can tell how many there are.
             limits = [region for region in regions if not region.ignored]
-            plan = make_plan(slide, model, DEFAULT_DETECTOR, None, limits)
+            plan = make_plan(slide, model, options.detector, None, limits)
             cells = Cells(plan, model, Store(plan.key))
             missing = len(plan.tiles) - len(cells.store.finished(plan.tiles))
             compute(cells, slide.name, workers=None if missing <= FEW_TILES else workers)
-            if not len(cells):
-                where = " in its regions" if limits else ""
-                raise PastError(
-                    f"No cell was found on {slide.name}{where}, so there is nothing to report; "
-                    "check that it is H&E and that its µm/px is right."
-                )
             cells.quality = unscored_of(slide)
-            kinds = unscored_kinds(cells)
-            counted = count_cells(cells.centers_um, regions, unscored=kinds)
-            found = [_predicted(cells, name, regions, options.cutoffs) for name in asked]
-            lines = [
-                line
-                for name, marker in zip(asked, found, strict=True)
-                for line in calibrated_lines(
-                    model, cells.resolve(name), marker.values, counted, marker.table
-                )
-            ]
-            card = model.card
-            known = card.unlike_training_limit is not None
-            flags = cells.unlike_training > 1
-            findings = SlideFindings(
-                name=slide.name,
-                fingerprint=slide.fingerprint,
-                case_code=self._case,
-                centers_um=cells.centers_um,
-                markers=tuple(found),
-                regions=regions,
-                unscored=kinds,
-                model=ModelFacts(
-                    model.name,
-                    card.version,
-                    model.sha256,
-                    trained_on(card.species, card.organ, card.preparation, card.training_data),
-                ),
-                unlike=tuple(unlike_lines(cells.slide_unlike_training, flags)) if known else None,
-                much_unlike=much_unlike(cells.slide_unlike_training, flags),
-                calibration=" ".join(lines) or NOT_CALIBRATED,
-                analysed=analysed(plan, cells.excluded),
-                unreadable=tuple(unreadable(cells)),
-                versions=(
-                    ("napari-past", __version__),
-                    *((name, version(name)) for name in ("torch", "timm")),
-                    ("detector", plan.detector.name),
-                ),
-                slide=slide,
-            )
+            wanted = dict.fromkeys(asked, options.cutoffs)
+            findings = findings_of_cells(cells, slide, wanted, regions, self._case)
             return slide_pages(findings), unreadable(cells)
 
     def _regions(self, mpp: float | None) -> tuple[Region, ...]:
@@ -231,24 +178,10 @@ class _PageMaker:
         return regions
 
 
-def _predicted(
-    cells: Cells, name: str, regions: tuple[Region, ...], cutoffs: Cutoffs | None
-) -> MarkerFindings:
-    resolved = cells.resolve(name)
-    labels = [(symbol, cells.model.reliability(symbol).label) for symbol in resolved.symbols]
-    return MarkerFindings(
-        label=resolved.label,
-        values=cells.marker_values(name),
-        table=h_score(cells, name, regions, cutoffs),
-        unit=cells.model.expression_unit,
-        note=resolved.note,
-        evidence=tuple(f"{symbol}: {label}" for symbol, label in labels),
-        learnable=all(cells.model.reliability(s).learnable for s in resolved.symbols),
-    )
-
-
-def _first_of_panel(model: Model) -> str:
+def _first_of_panel(model: Assay) -> str:
     """The first marker of the panel whose genes the model learned and has cut-offs for."""
+    if isinstance(model, MeasuredStain):
+        raise PastError("What a slide was stained for is not in its file; name it with --marker.")
     for marker in markers():
         known = set(marker.genes) <= set(model.genes)
         if (

@@ -8,11 +8,8 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from napari_past.cells import area_within, get_detector
 from napari_past.cli.destination import (
@@ -26,22 +23,27 @@ from napari_past.cli.destination import (
 from napari_past.cli.models import evidence_line
 from napari_past.cli.progress import ProgressLine
 from napari_past.engine import (
+    Assay,
     Cells,
+    MeasuredStain,
     Plan,
     Store,
     Workers,
     analysed,
     chosen_genes,
+    look_of,
     make_plan,
+    mismatch,
     unscored_of,
 )
+from napari_past.engine.measured import assay_of
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import Cancelled, PastError, RegionError, SlideError
-from napari_past.genes import resolve
 from napari_past.io import read_regions, write_cells
-from napari_past.model import Model, load_model
+from napari_past.model import Model
+from napari_past.report.flags import unlike_lines, unreadable
 from napari_past.slide import Slide, open_slide
-from napari_past.types import RESEARCH_USE, Region
+from napari_past.types import Region
 
 SHOWN_GENES = 12
 FEW_TILES = 16
@@ -65,11 +67,22 @@ def execute(options: Namespace) -> int:
     wanted = destinations(options.slides, options.out, options.format)
     inputs = [*options.slides, *([] if options.rois is None else [options.rois])]
     check_free(wanted, inputs, options.force)
-    model = load_model(options.model, options.device)
+    model = assay_of(options.model, get_detector(options.detector), options.device)
+    if options.stain_vectors is not None:
+        if not isinstance(model, MeasuredStain):
+            raise PastError(
+                f"--stain-vectors are of haematoxylin and DAB, but the detector {options.detector} "
+                "is for H&E; use --detector ihc-nuclear or ihc-membrane."
+            )
+        model = replace(model, vectors=options.stain_vectors)
+    if isinstance(model, MeasuredStain) and options.genes is not None:
+        raise PastError(
+            f"--genes are of predictions, but the detector {options.detector} has the stain "
+            "measured; leave them out, and name the marker to `napari-past score --marker`."
+        )
     if options.scheduler is None:
         _check_device(options.device)
     symbols = chosen_genes(model, options.genes)
-    get_detector(options.detector)
     with ExitStack() as stack:
         stack.callback(forget_slides)
         workers = Workers(options.scheduler, device=options.device, on_lost=_tell)
@@ -130,7 +143,7 @@ def _job(options: Namespace, destination: Destination, stack: ExitStack) -> Job:
 
 
 def _analysed(
-    job: Job, options: Namespace, model: Model, symbols: Sequence[str], workers: Workers
+    job: Job, options: Namespace, model: Assay, symbols: Sequence[str], workers: Workers
 ) -> list[str]:
     """Analyse and write one slide, tell what was done, and return what could not be read."""
     started_s = time.monotonic()
@@ -158,8 +171,9 @@ def _analysed(
             raise Cancelled(
                 f"cancelled while {destination.file} was written; it is not there."
             ) from exc
-    for line in _summary(cells, destination, options.genes, symbols, time.monotonic() - started_s):
-        print(line)
+    seconds = time.monotonic() - started_s
+    told = _summary(cells, destination, options.genes, symbols, seconds, _mismatch(cells, slide))
+    print("\n".join(told))
     sys.stdout.flush()
     return unreadable(cells)
 
@@ -194,19 +208,8 @@ def tissue_mm2(slide: Slide, plan: Plan) -> float:
     """Area of tissue that a plan covers, at most."""
     tiles_mm2 = sum(tile.size_um**2 for tile in plan.tiles) / 1e6
     area_mm2 = plan.area.width_um * plan.area.height_um / 1e6
-    return min(tiles_mm2, area_mm2, slide.tissue_mask().area_mm2)
-
-
-def unreadable(cells: Cells) -> list[str]:
-    """One sentence where tiles could not be decoded."""
-    if not cells.unreadable:
-        return []
-    first = ", ".join(f"{t.column},{t.row}" for t in cells.unreadable[:SHOWN_GENES])
-    more = " …" if len(cells.unreadable) > SHOWN_GENES else ""
-    return [
-        f"{len(cells.unreadable)} of {len(cells.plan.tiles)} tiles of {cells.plan.slide_name} "
-        f"could not be read (column,row: {first}{more}) and hold no cells; copy the slide again."
-    ]
+    mask = slide.tissue_mask(isinstance(plan.model, MeasuredStain))
+    return min(tiles_mm2, area_mm2, mask.area_mm2)
 
 
 def _summary(
@@ -215,44 +218,38 @@ def _summary(
     asked: list[str] | str | None,
     symbols: Sequence[str],
     seconds: float,
+    mismatched: str,
 ) -> list[str]:
     plan, model = cells.plan, cells.model
     lines = [
         f"{destination.file}: {len(cells)} cells, {len(plan.tiles)} tiles, {seconds:.1f} s",
-        f"  model  {evidence_line(model)}",
-        f"  genes  {_gene_line(symbols, model)}",
+        *_value_lines(model, symbols),
         f"  area   {analysed(plan, cells.excluded)}",
     ]
+    lines += [f"  note   {mismatched}"] if mismatched else []
     names = asked if isinstance(asked, list) else []
-    resolved = [resolve(name, model.genes) for name in names]
+    resolved = [model.resolve(name) for name in names]
     lines += [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
     if not plan.tiles:
         lines.append("  note   No tissue was found there, so the table has no cells.")
     unlike = unlike_lines(cells.slide_unlike_training, cells.unlike_training > 1)
     lines += [f"  note   {line}" for line in unlike]
-    return [*lines, f"  {RESEARCH_USE}"]
+    return [*lines, f"  {model.research_use}"]
 
 
-def unlike_lines(slide: str, flags: npt.NDArray[np.bool_]) -> list[str]:
-    """What must be told where a slide, or cells of it, look unlike the training.
+def _mismatch(cells: Cells, slide: Slide) -> str:
+    """Told where a slide looks like the other kind, and what to do."""
+    measured = isinstance(cells.model, MeasuredStain)
+    told = mismatch(look_of(slide), measured) if len(cells) else ""
+    other = "stain-log" if measured else "ihc-nuclear (or ihc-membrane)"
+    return f"{told} Use --detector {other}." if told else ""
 
-    Parameters
-    ----------
-    slide
-        The sentence about the slide as a whole; empty where it is not flagged.
-    flags
-        (n,), the cells that are flagged.
-    """
-    lines = [slide] if slide else []
-    flagged = int(np.count_nonzero(flags))
-    if flagged:
-        percent = 100 * flagged / len(flags)
-        nearly = flagged < len(flags) and percent >= 99.5
-        lines.append(
-            f"{flagged} of {len(flags)} cells ({'over 99' if nearly else f'{percent:.0f}'} %) look "
-            "unlike the training tissue; their values are the least certain."
-        )
-    return lines
+
+def _value_lines(model: Assay, symbols: Sequence[str]) -> list[str]:
+    if isinstance(model, MeasuredStain):
+        source = "" if model.stains is None else f" · {model.stains.source}"
+        return [f"  stain  {model.name}{source}", f"  values {', '.join(symbols)}"]
+    return [f"  model  {evidence_line(model)}", f"  genes  {_gene_line(symbols, model)}"]
 
 
 def _gene_line(symbols: Sequence[str], model: Model) -> str:

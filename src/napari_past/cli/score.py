@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from napari_past.cli.origin import Origin, read_origin
-from napari_past.cli.run import unlike_lines
+from napari_past.calibration.calibrated import calibrated_rows, calibrations_of
 from napari_past.engine import chosen_cutoffs
 from napari_past.errors import BadTable, CannotWrite, MissingCutoffs
 from napari_past.io import (
@@ -19,11 +18,16 @@ from napari_past.io import (
     read_regions,
     write_score_csv,
 )
+from napari_past.io.origin import Origin, read_origin
+from napari_past.model import load_model
+from napari_past.report.flags import unlike_lines
 from napari_past.slide.units import checked_mpp
-from napari_past.stain import ScoreRow, ScoreTable, rules_of, score_table
+from napari_past.stain import ScoreRow, ScoreTable, count_cells, rules_of, score_table
 from napari_past.stain.hot_spot import HOT_SPOT_MM2
+from napari_past.stain.measured import check_cutoffs
+from napari_past.stain.real_stain import real_stain_lines
 from napari_past.stain.rows import number_text
-from napari_past.types import RESEARCH_USE, Cutoffs
+from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Cutoffs, Region
 
 DISPLAY_CLASSES = (
     "0 to 3+ are display classes of predicted means, which are shrunken: they empty 0 and 3+"
@@ -41,6 +45,8 @@ def execute(options: Namespace) -> int:
     marker.resolved.require_scorable()
     origin = read_origin(options.cells)
     limits = known_cutoffs(options.cutoffs, marker, origin, options.cells.name)
+    if marker.measured:
+        check_cutoffs(marker.resolved.symbols[0], limits)
     regions = () if options.rois is None else read_regions(options.rois, mpp or marker.mpp)
     if options.rois is not None and not regions:
         raise BadTable(f"{options.rois.name} holds no regions; export some annotations into it.")
@@ -57,7 +63,8 @@ def execute(options: Namespace) -> int:
     print(f"{marker.resolved.label} · {options.cells.name}")
     if marker.resolved.note:
         print(marker.resolved.note)
-    print("\n".join(score_lines(table)))
+    calibrated = _calibrated_lines(options, origin, marker, regions, table)
+    print("\n".join([*score_lines(table), *calibrated]))
     print("\n".join(_origin_lines(origin, marker)))
     if options.out is not None:
         write_score_csv(table, options.out, _about(origin, marker))
@@ -65,9 +72,34 @@ def execute(options: Namespace) -> int:
     return 0
 
 
+def _calibrated_lines(
+    options: Namespace,
+    origin: Origin,
+    marker: MarkerTable,
+    regions: Sequence[Region],
+    table: ScoreTable,
+) -> list[str]:
+    """A line for each region and each calibration in the card of the model that made the values."""
+    model = origin.bundled_model() if options.model is None else load_model(options.model)
+    if model is None or not origin.predicted:
+        return []
+    fitting = calibrations_of(model, marker.resolved, origin.sha256)
+    if not fitting:
+        return []
+    unscored = None if options.include_unscored else marker.unscored
+    counted = count_cells(marker.centers_um, regions, unscored=unscored)
+    return [
+        f"{row.region}: {row.sentence}"
+        for calibration in fitting
+        for row in calibrated_rows(calibration, marker.values, counted, table)
+    ]
+
+
 def _about(origin: Origin, marker: MarkerTable) -> dict[str, str]:
     """What a file of scores says of its values."""
     told = {"marker": marker.resolved.label, "note": marker.resolved.note}
+    if origin.measured:
+        return {**told, "values": origin.measured, "analysed": origin.analysed}
     if not origin.predicted:
         return {**told, "values": "as given in the file"}
     return {
@@ -129,6 +161,7 @@ def score_lines(table: ScoreTable) -> list[str]:
         *(f"{row.region}: {row.insufficient}" for row in table.rows if row.insufficient),
         NO_AREA if rules.marker and rules.density and not _areas(table) else "",
         *(_hot_spot_line(row) for row in table.rows if rules.hot_spot and row.n),
+        *(f"{row.region}: {told}" for row in table.rows for told in real_stain_lines(row)),
         *(row.explanation for row in table.rows),
     ]
     return [line for line in lines if line]
@@ -178,6 +211,9 @@ def _hot_spot_line(row: ScoreRow) -> str:
 
 
 def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
+    if origin.measured:
+        part = [f"analysed: {origin.analysed}"] if origin.analysed else []
+        return [origin.measured, *part, MEASURED_RESEARCH_USE]
     if not origin.predicted:
         return ["values as given in the file"]
     lines = [f"predicted by {origin.model} {origin.version}, in {origin.unit}", DISPLAY_CLASSES]

@@ -8,24 +8,21 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 from anndata.io import read_elem
 
 from napari_past import __version__
-from napari_past.cli.calibrated import calibrated_lines
-from napari_past.cli.origin import Origin, read_origin
-from napari_past.cli.run import unlike_lines
+from napari_past.calibration.calibrated import calibrated_lines, calibrations_of
 from napari_past.cli.score import known_cutoffs
 from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.files import existing_file
 from napari_past.genes import markers
 from napari_past.io import MarkerTable, read_marker_table
 from napari_past.io.csv_table import csv_header, csv_provenance
+from napari_past.io.origin import Origin, read_origin
 from napari_past.io.provenance import KEY
 from napari_past.model import Model
-from napari_past.model.card import NOT_STATED, stated_tissue
-from napari_past.model.likeness import WARN_SHARE
 from napari_past.report import NOT_CALIBRATED, MarkerFindings, ModelFacts, SlideFindings
+from napari_past.report.flags import much_unlike, trained_on, unlike_lines
 from napari_past.stain import count_cells, rules_of, score_table
 from napari_past.types import Cutoffs, Region
 
@@ -72,10 +69,11 @@ def table_findings(
         for table in tables
     ]
     lines: list[str] = []
-    if model is not None and model.sha256 == origin.sha256:
+    if model is not None and origin.predicted:
         counted = count_cells(first.centers_um, regions, unscored=first.unscored)
         for table, marker in zip(tables, found, strict=True):
-            lines += calibrated_lines(model, table.resolved, table.values, counted, marker.table)
+            fitting = calibrations_of(model, table.resolved, origin.sha256)
+            lines += calibrated_lines(fitting, table.values, counted, marker.table)
     told = _told(path)
     slide = _mapping(told.get("slide"))
     known = origin.unlike_training is not None or bool(origin.slide_unlike_training)
@@ -92,14 +90,10 @@ def table_findings(
         unlike=tuple(unlike_lines(origin.slide_unlike_training, flags)) if known else None,
         much_unlike=much_unlike(origin.slide_unlike_training, flags),
         calibration=" ".join(lines) or NOT_CALIBRATED,
+        measured=origin.measured,
         analysed=origin.analysed,
         versions=_versions(told),
     )
-
-
-def much_unlike(slide: str, flags: npt.NDArray[np.bool_]) -> bool:
-    """Whether the slide as a whole is flagged, or more of its cells than the widget lets pass."""
-    return bool(slide) or (len(flags) > 0 and float(flags.mean()) > WARN_SHARE)
 
 
 def _of_marker(
@@ -165,12 +159,6 @@ def _model_facts(origin: Origin, told: Mapping[str, object]) -> ModelFacts:
     )
     tissue = trained_on(species, organ, preparation, data) if organ else ""
     return ModelFacts(origin.model, origin.version, origin.sha256, tissue)
-
-
-def trained_on(species: str, organ: str, preparation: str, data: str) -> str:
-    """The tissue of a model's training and its data, as a card states them."""
-    tissue = stated_tissue(species, organ, preparation) or f"tissue {NOT_STATED}"
-    return f"{tissue}: {data}"
 
 
 def _versions(told: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

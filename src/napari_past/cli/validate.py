@@ -7,12 +7,16 @@ from argparse import Namespace
 from napari_past.calibration import (
     check_model,
     check_sha256,
+    is_pair_table,
     read_calibration,
     validate,
     write_validation,
 )
-from napari_past.calibration.page import agreement_rows, check_suffix
-from napari_past.cli.matched import SCORE_UNIT, check_outputs, has_scores, read_matched
+from napari_past.calibration.mask_overlap import MaskOverlap
+from napari_past.calibration.page import agreement_rows, check_suffix, overlap_rows
+from napari_past.calibration.region_table import SCORE_UNIT, has_scores
+from napari_past.calibration.slide_masks import pair_overlaps
+from napari_past.cli.matched import check_outputs, read_matched
 from napari_past.errors import BadTable
 from napari_past.model import load_model
 from napari_past.types import RESEARCH_USE
@@ -47,7 +51,14 @@ def execute(options: Namespace) -> int:
             f"measured within the 95 % prediction interval: {validation.inside} of "
             f"{validation.with_interval} regions"
         )
-    for file in write_validation(validation, options.out):
+    overlaps: tuple[MaskOverlap, ...] = ()
+    more: tuple[str, ...] = ()
+    if is_pair_table(options.table):
+        overlaps, more = pair_overlaps(options.table, calibration.asked, options.same_section)
+    for row in overlap_rows(overlaps):
+        print(f"{row[0]}, {row[1]}: Dice of the DAB masks {row[2]}")
+    print("\n".join(more), end="\n" if more else "")
+    for file in write_validation(validation, options.out, overlaps, more):
         print(f"written to {file}")
     print(RESEARCH_USE)
     return 0

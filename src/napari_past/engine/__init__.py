@@ -4,7 +4,9 @@ from napari_past.engine.annotated import analysed, chosen_genes
 from napari_past.engine.cache import cache_folder
 from napari_past.engine.cells import Cells, predict
 from napari_past.engine.growing import GrowingArray
+from napari_past.engine.look import look_of, mismatch
 from napari_past.engine.looked_up import Answer, Piece, TypedCells
+from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.engine.plan import Plan, make_plan, part_of
 from napari_past.engine.queue import TileQueue
 from napari_past.engine.run import Progress, run_plan
@@ -17,9 +19,11 @@ from napari_past.engine.workers import Workers, cores
 
 __all__ = [
     "Answer",
+    "Assay",
     "CellTable",
     "Cells",
     "GrowingArray",
+    "MeasuredStain",
     "Piece",
     "Plan",
     "Progress",
@@ -33,7 +37,9 @@ __all__ = [
     "chosen_genes",
     "cores",
     "h_score",
+    "look_of",
     "make_plan",
+    "mismatch",
     "origin_of_scores",
     "part_of",
     "predict",

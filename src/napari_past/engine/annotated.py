@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 from anndata import AnnData
 
+from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.engine.plan import Plan
-from napari_past.genes import markers, resolve
-from napari_past.model import Model
+from napari_past.genes import markers
 from napari_past.quality import UNSCORED_KINDS
-from napari_past.types import RESEARCH_USE, FloatArray, Outlines
+from napari_past.stain.measured import dab_of
+from napari_past.types import FloatArray, Outlines
 
 if TYPE_CHECKING:
     from napari_past.engine.cells import Cells
@@ -30,27 +31,26 @@ MOST_CUTOFFS = 100
 """With more genes than these, the table tells the cut-offs of the panel's genes alone."""
 
 
-def chosen_genes(model: Model, genes: Sequence[str] | str | None) -> list[str]:
+def chosen_genes(model: Assay, genes: Sequence[str] | str | None) -> list[str]:
     """Symbols of the model that a choice of names means, in order, each once.
 
     Parameters
     ----------
     genes
-        Names of genes or markers; "all"; None for the panel markers that the model has.
+        Names of genes or markers; "all"; None for the panel markers that the model has. Of a
+        measured stain, None and "all" are all that was measured.
 
     Raises
     ------
     UnknownGene, AmbiguousGene
     """
-    if genes and genes != ALL_GENES:
-        model.require_readout()
-    if genes == ALL_GENES:
+    if genes == ALL_GENES or (genes is None and isinstance(model, MeasuredStain)):
         return list(model.genes)
     if genes is None:
         have = set(model.genes)
         return list(dict.fromkeys(g for m in markers() for g in m.genes if g in have))
     names = [genes] if isinstance(genes, str) else genes
-    return list(dict.fromkeys(s for n in names for s in resolve(n, model.genes).symbols))
+    return list(dict.fromkeys(s for n in names for s in model.resolve(n).symbols))
 
 
 def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
@@ -70,10 +70,13 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         var=_gene_table(model, symbols),
         obsm={
             "spatial": cells.centers_um,
-            "X_past": cells.embeddings,
             "outline_um": padded_outlines(cells.found.outlines),
         },
     )
+    if isinstance(model, MeasuredStain):
+        adata.obs["dab_od"] = dab_of(cells.embeddings, model.compartment)
+    else:
+        adata.obsm["X_past"] = cells.embeddings
     types = cells.cell_types
     if types is not None:
         adata.obs["cell_type"] = pd.Categorical.from_codes(
@@ -86,10 +89,9 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
     # Each entry is an HDF5 object of its own: thousands of them would take longer than the cells.
     told = symbols if len(symbols) <= MOST_CUTOFFS else chosen_genes(model, None)
     cutoffs = {g: c for g in told if (c := model.cutoffs(g)) is not None}
-    card = model.card
     adata.uns["napari_past"] = {
         "schema_version": SCHEMA_VERSION,
-        "research_use": RESEARCH_USE,
+        "research_use": model.research_use,
         "slide": {
             "name": plan.slide_name,
             "fingerprint": plan.key.fingerprint,
@@ -98,6 +100,36 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "width_px": plan.slide_size_px[0],
             "height_px": plan.slide_size_px[1],
         },
+        **_values_made(model),
+        "analysed": analysed(plan, cells.excluded),
+        "detector": plan.detector.identity(),
+        "threads": plan.threads,
+        "denominator": "all nuclei, not tumour-only",
+        "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
+        "cutoffs_source": {g: c.source for g, c in cutoffs.items()},
+        "unreadable_tiles": [f"{t.column},{t.row}" for t in cells.unreadable],
+        "slide_unlike_training": cells.slide_unlike_training,
+        "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
+        "versions": {name: version(name) for name in _packages(model)},
+    }
+    if model.bank is not None:
+        adata.uns["napari_past"]["model"]["bank"] = model.bank.told
+    quality = cells.quality
+    if quality is not None:
+        adata.uns["napari_past"]["unscored"] = {
+            "source": quality.source,
+            "mpp": quality.mpp,
+            "area_mm2": quality.area_mm2(),
+        }
+    return adata
+
+
+def _values_made(model: Assay) -> dict[str, dict[str, object]]:
+    """How the values came about."""
+    if isinstance(model, MeasuredStain):
+        return {"measured": model.told}
+    card = model.card
+    return {
         "model": {
             "name": model.name,
             "version": card.version,
@@ -113,28 +145,14 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "evidence_patients": card.evidence.patients,
             "evidence_unseen_patients": card.evidence.unseen_patients,
             "evidence_resolution": card.evidence.resolution,
-        },
-        "analysed": analysed(plan, cells.excluded),
-        "detector": plan.detector.identity(),
-        "threads": plan.threads,
-        "denominator": "all nuclei, not tumour-only",
-        "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
-        "cutoffs_source": {g: c.source for g, c in cutoffs.items()},
-        "unreadable_tiles": [f"{t.column},{t.row}" for t in cells.unreadable],
-        "slide_unlike_training": cells.slide_unlike_training,
-        "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
-        "versions": {name: version(name) for name in ("napari-past", "torch", "timm")},
-    }
-    if model.bank is not None:
-        adata.uns["napari_past"]["model"]["bank"] = model.bank.told
-    quality = cells.quality
-    if quality is not None:
-        adata.uns["napari_past"]["unscored"] = {
-            "source": quality.source,
-            "mpp": quality.mpp,
-            "area_mm2": quality.area_mm2(),
         }
-    return adata
+    }
+
+
+def _packages(model: Assay) -> tuple[str, ...]:
+    """Whose versions bear on the values."""
+    made = ("scikit-image",) if isinstance(model, MeasuredStain) else ("torch", "timm")
+    return ("napari-past", *made)
 
 
 def unscored_kinds(cells: Cells) -> npt.NDArray[np.str_] | None:
@@ -168,7 +186,8 @@ def analysed(plan: Plan, excluded: int = 0) -> str:
 
 def _flags(cells: Cells) -> dict[str, npt.NDArray[np.bool_]]:
     """Cells that look unlike the training; no column where the model cannot tell."""
-    if cells.model.card.unlike_training_limit is None:
+    model = cells.model
+    if isinstance(model, MeasuredStain) or model.card.unlike_training_limit is None:
         return {}
     return {"unlike_training": cells.unlike_training > 1}
 
@@ -185,9 +204,9 @@ def _expression(cells: Cells, symbols: list[str]) -> FloatArray | da.Array:
     return lazy
 
 
-def _gene_table(model: Model, symbols: list[str]) -> pd.DataFrame:
+def _gene_table(model: Assay, symbols: list[str]) -> pd.DataFrame:
     rows = [model.reliability(g) for g in symbols]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "r": np.array([np.nan if r.r is None else r.r for r in rows], np.float64),
             "detected_fraction": np.array([model.detected(g) for g in symbols], np.float64),
@@ -196,6 +215,9 @@ def _gene_table(model: Model, symbols: list[str]) -> pd.DataFrame:
         },
         index=pd.Index(symbols, dtype=object),
     )
+    if isinstance(model, MeasuredStain):  # shares and classes stand beside densities
+        table["unit"] = [model.unit_of(gene) for gene in symbols]
+    return table
 
 
 def padded_outlines(outlines: Outlines) -> npt.NDArray[np.float32]:

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from anndata import AnnData
 
-from napari_past.cells import DEFAULT_DETECTOR, GivenCells
+from napari_past.cells import Detector, GivenCells, get_detector
+from napari_past.engine.measured import Assay, MeasuredStain, assay_of
 from napari_past.engine.plan import Plan, make_plan
 from napari_past.engine.run import OnTile, run_plan
 from napari_past.engine.store import Store
 from napari_past.engine.workers import Workers
 from napari_past.errors import CannotWrite, RegionError
-from napari_past.genes import Resolved, resolve
-from napari_past.model import DEFAULT_MODEL, Model, load_model
+from napari_past.genes import Resolved
 from napari_past.model.prototypes import NearestTypes
 from napari_past.model.retrieval import Neighbours
 from napari_past.quality import QualityMask
@@ -34,9 +34,10 @@ class Cells:
     multiplies embeddings by the read-out's rows.
     """
 
-    def __init__(self, plan: Plan, model: Model, store: Store) -> None:
+    def __init__(self, plan: Plan, model: Assay, store: Store) -> None:
         self.plan = plan
-        self.model = model
+        # That of a plan knows the slide's stain vectors.
+        self.model: Assay = plan.model if isinstance(plan.model, MeasuredStain) else model
         self.store = store
         self.unreadable: tuple[TileSpec, ...] = ()
         """Tiles whose pixels could not be decoded; known after `compute`."""
@@ -77,8 +78,8 @@ class Cells:
         return self.found.centers_um
 
     @property
-    def embeddings(self) -> npt.NDArray[np.float16]:
-        """(n, d), the tower's output."""
+    def embeddings(self) -> npt.NDArray[np.floating]:
+        """(n, d), the tower's output, or the readings of a measured stain."""
         return self._arrays[1]
 
     @property
@@ -120,8 +121,7 @@ class Cells:
         ------
         UnknownGene, AmbiguousGene
         """
-        self.model.require_readout()
-        return resolve(gene, self.model.genes)
+        return self.model.resolve(gene)
 
     def expression(self, genes: Sequence[str]) -> FloatArray:
         """Predicted expression, float32 (n, g), of exact symbols, in the model's unit."""
@@ -131,6 +131,7 @@ class Cells:
     @cached_property
     def _neighbours(self) -> Neighbours:
         """In the model's bank: looked up once, whatever genes are asked for."""
+        assert not isinstance(self.model, MeasuredStain), "it has no bank"
         return self.model.neighbours(self.embeddings)
 
     @cached_property
@@ -157,15 +158,15 @@ class Cells:
     @property
     def _arrays(
         self,
-    ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]:
+    ) -> tuple[FoundCells, npt.NDArray[np.floating], npt.NDArray[np.float32]]:
         self.compute()
-        arrays: tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]]
+        arrays: tuple[FoundCells, npt.NDArray[np.floating], npt.NDArray[np.float32]]
         arrays = self.__dict__["_arrays"]
         return arrays
 
     def _collected(
         self,
-    ) -> tuple[FoundCells, npt.NDArray[np.float16], npt.NDArray[np.float32]] | None:
+    ) -> tuple[FoundCells, npt.NDArray[np.floating], npt.NDArray[np.float32]] | None:
         """The arrays of all tiles, or None where one that was finished cannot be read back.
 
         Tiles are read twice: the vectors, which are the most of a slide, go straight to their place
@@ -185,7 +186,7 @@ class Cells:
         sizes = [len(cells) for cells, _ in parts]
         del parts
         keep = self._kept(found.centers_um)
-        embeddings = np.empty((int(keep.sum()), self.model.embed_dim), np.float16)
+        embeddings = np.empty((int(keep.sum()), self.model.embed_dim), self.model.vector_dtype)
         start = filled = 0
         for tile, n in zip(tiles, sizes, strict=True):
             result = self.store.read(tile)
@@ -224,29 +225,30 @@ def _ids_by_place(given: FoundCells, centers_um: npt.NDArray[np.float64]) -> lis
 
 def predict(
     slide: Slide,
-    model: str | Model = DEFAULT_MODEL,
+    model: str | Assay | None = None,
     region: Rect | tuple[float, float, float, float] | None = None,
     cells: FoundCells | None = None,
     *,
-    detector: str = DEFAULT_DETECTOR,
+    detector: str | Detector | None = None,
     regions: Sequence[Region] = (),
     device: str = "auto",
     store: Store | None = None,
 ) -> Cells:
-    """Cells of a slide with predicted expression. Lazy: see `Cells`.
+    """Cells of a slide with predicted expression, or with measured DAB. Lazy: see `Cells`.
 
     Parameters
     ----------
     slide
         As `open_slide` gives it, with a µm/px.
     model
-        Name, path or loaded model.
+        Name, path or loaded model; None for the default one, and with a detector for real IHC for
+        none: the stain is measured then. A `MeasuredStain` measures whatever the cells.
     region
         (x, y, width, height) in µm; None takes all tissue.
     cells
         Cells that are known already; they are encoded instead of detected ones.
     detector
-        Registered name; unused where `cells` are given.
+        Registered name, or a detector; unused where `cells` are given.
     regions
         Areas to which the result is limited; cells in Ignore* ones are left out.
     device
@@ -257,9 +259,12 @@ def predict(
     Raises
     ------
     MissingPixelSize, RegionError, UnknownModel, BadModel, UnknownDetector
+    PastError
+        A model and a detector for real IHC.
     """
-    loaded = model if isinstance(model, Model) else load_model(model, device)
-    chosen = detector if cells is None else GivenCells(cells)
+    named = get_detector(detector) if isinstance(detector, str) else detector
+    loaded = assay_of(model, named, device)
+    chosen = named if cells is None else GivenCells(cells)
     if cells is not None and not slide.bounds.contains(cells.centers_um).any():
         raise RegionError(
             f"None of the {len(cells)} given cells lies on {slide.name}, which is "

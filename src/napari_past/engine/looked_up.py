@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.engine.growing import GrowingArray
+from napari_past.engine.measured import Assay
 from napari_past.model import Model
 from napari_past.model.prototypes import NearestTypes
 from napari_past.model.retrieval import Neighbours, TypeVotes
@@ -74,7 +75,7 @@ class LookedUp:
         Its bank, where it has one, is opened by the first question.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Assay) -> None:
         self._model = model
         self._names: tuple[str, ...] = ()
         self._code, self._margin = GrowingArray(np.int32), GrowingArray(np.float32)
@@ -110,7 +111,7 @@ class LookedUp:
         genes: Sequence[str],
         types: bool,
         n: int,
-        vectors: Callable[[int, int], npt.NDArray[np.float16]],
+        vectors: Callable[[int, int], npt.NDArray[np.floating]],
     ) -> Piece | None:
         """What is to be worked out next; None where all is known.
 
@@ -126,8 +127,7 @@ class LookedUp:
             Gives copies of the vectors of some cells.
         """
         model = self._model
-        bank = model.bank
-        if bank is None:
+        if not isinstance(model, Model) or (bank := model.bank) is None:
             return None
         for gene in [g for g in self._values if g not in genes][:-MOST_GENES]:
             del self._values[gene]
@@ -182,7 +182,7 @@ class LookedUp:
 
 
 def votes_of(
-    model: Model, vector: npt.NDArray[np.float16], known: Neighbours | None, on_share: OnShare
+    model: Assay, vector: npt.NDArray[np.floating], known: Neighbours | None, on_share: OnShare
 ) -> TypeVotes:
     """What the reference cells nearest to one cell are, for any thread.
 
@@ -193,6 +193,7 @@ def votes_of(
     known
         Its reference cells, where they were looked up.
     """
+    assert isinstance(model, Model), "no bank"
     bank = model.bank
     assert bank is not None, "no bank"
     if known is None:

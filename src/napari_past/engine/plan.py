@@ -13,12 +13,15 @@ import shapely
 from napari_past.cells import (
     DEFAULT_DETECTOR,
     Detector,
+    IhcDetector,
     area_within,
     get_detector,
     tiles_to_search,
 )
+from napari_past.engine import measured
+from napari_past.engine.measured import Assay, MeasuredStain, assay_of
 from napari_past.errors import PastError, RegionError
-from napari_past.model import DEFAULT_MODEL, EncoderCard, Model, load_model
+from napari_past.model import EncoderCard
 from napari_past.slide import Slide
 from napari_past.types import Rect, Region, SlideRef, TileSpec
 
@@ -39,6 +42,8 @@ class ModelRef:
     name: str = ""
     crops: bool = False
     """Whether it encodes crop by crop, so that a tile can be left half done."""
+    reach_um: float = 0.0
+    """How far around a tile cells must be known, too."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Plan:
     slide_name: str
     slide_size_px: tuple[int, int]
     """(width, height) of level 0."""
-    model: ModelRef
+    model: ModelRef | MeasuredStain
+    """A measured stain is its own reference: all of it travels."""
     detector: Detector
     key: StoreKey
     tiles: tuple[TileSpec, ...]
@@ -83,11 +89,15 @@ class Plan:
     """CPU threads of torch for each tile, whatever the number of tiles at once: with it fixed, two
     runs on the same device give the same bytes."""
 
+    def detector_for(self, tile: TileSpec) -> Detector:
+        """What of the detector a worker needs for one tile."""
+        return self.detector.narrowed(tile.rect.grown(self.model.reach_um))
+
 
 def make_plan(
     slide: Slide,
-    model: str | Model = DEFAULT_MODEL,
-    detector: str | Detector = DEFAULT_DETECTOR,
+    model: str | Assay | None = None,
+    detector: str | Detector | None = None,
     region: Rect | tuple[float, float, float, float] | None = None,
     regions: Sequence[Region] = (),
     device: str = "auto",
@@ -99,7 +109,9 @@ def make_plan(
     slide
         With a µm/px.
     model, detector
-        Names, paths or loaded ones.
+        Names, paths or loaded ones; None takes the default ones. A detector for real IHC has the
+        stain measured and leaves the model out; a measured stain alone has nuclei of both colours
+        found.
     region
         (x, y, width, height) in µm, or None for the whole slide.
     regions
@@ -111,38 +123,36 @@ def make_plan(
     ------
     MissingPixelSize, RegionError, UnknownModel, BadModel, UnknownDetector
     PastError
-        No such device.
+        No such device; a model and a detector for real IHC.
     """
     if device not in DEVICES:
         raise PastError(f"There is no device {device!r}; use one of {', '.join(DEVICES)}.")
     slide_mpp = slide.require_mpp()
-    loaded = model if isinstance(model, Model) else load_model(model, device)
     chosen = get_detector(detector) if isinstance(detector, str) else detector
+    loaded = assay_of(model, chosen, device)
     area_within(slide, region)  # a mistake is told before the slide is read
-    side_px = tile_px(loaded.card.encoder)
-    size_um = side_px * loaded.card.encoder.mpp
+    if chosen is None:
+        stained = isinstance(loaded, MeasuredStain)
+        chosen = IhcDetector() if stained else get_detector(DEFAULT_DETECTOR)
     fitted = chosen.fitted(slide)
+    if isinstance(loaded, MeasuredStain):
+        loaded = loaded.fitted(slide)
+    side_px, mpp = _tile_grid(loaded)
     key = StoreKey(
         slide.fingerprint,
         repr(slide.ref.series),
         slide_mpp,
         loaded.sha256,
-        loaded.card.encoder.mpp,
+        mpp,
         fitted.identity(),
         side_px,
     )
-    tiles = tiles_to_search(slide, slide.bounds, size_um, fitted)
+    tiles = tiles_to_search(slide, slide.bounds, side_px * mpp, fitted)
     whole = Plan(
         slide=slide.ref,
         slide_name=slide.name,
         slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
-        model=ModelRef(
-            loaded.path,
-            loaded.sha256,
-            loaded.device if device == "auto" else device,
-            loaded.name,
-            loaded.card.encoder.mode == "crop",
-        ),
+        model=_reference(loaded, device),
         detector=fitted,
         key=key,
         tiles=tiles,
@@ -150,6 +160,25 @@ def make_plan(
         area=slide.bounds,
     )
     return part_of(whole, slide, region, regions)
+
+
+def _reference(assay: Assay, device: str) -> ModelRef | MeasuredStain:
+    if isinstance(assay, MeasuredStain):
+        return assay
+    return ModelRef(
+        assay.path,
+        assay.sha256,
+        assay.device if device == "auto" else device,
+        assay.name,
+        assay.card.encoder.mode == "crop",
+    )
+
+
+def _tile_grid(assay: Assay) -> tuple[int, float]:
+    """Side of a tile in pixels, and their size in µm."""
+    if isinstance(assay, MeasuredStain):
+        return measured.TILE_PX, measured.MPP
+    return tile_px(assay.card.encoder), assay.card.encoder.mpp
 
 
 def tile_px(encoder: EncoderCard) -> int:

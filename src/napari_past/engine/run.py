@@ -81,7 +81,7 @@ def _computed_here(
         _check(cancelled)
         result = store.read(tile) if store.has(tile) else None
         if result is None:
-            detector = plan.detector.narrowed(tile.rect)
+            detector = plan.detector_for(tile)
             result = run_tile(plan.slide, tile, plan.model, detector, plan.threads, cancelled)
             store.write(result)
         yield result

@@ -11,7 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from napari_past.cells import Detector, GivenCells, cells_in, hematoxylin_od, read_block
+from napari_past.cells import Detector, GivenCells, cells_in, hematoxylin_od, owned, read_block
+from napari_past.engine import measured
+from napari_past.engine.measured import MeasuredStain, around_centres
 from napari_past.engine.plan import ModelRef
 from napari_past.errors import BadModel, Cancelled, DamagedSlide, WorkerFailed
 from napari_past.model import Model, load_model
@@ -33,7 +35,7 @@ _opening = threading.Lock()
 def run_tile(
     slide_ref: SlideRef,
     tile: TileSpec,
-    model_ref: ModelRef,
+    model_ref: ModelRef | MeasuredStain,
     detector: Detector,
     threads: int = 1,
     cancelled: Callable[[], bool] = lambda: False,
@@ -42,7 +44,7 @@ def run_tile(
     """Find and encode the cells whose centre lies in a tile. May run in several threads at once.
 
     The slide and the model are opened once for each process and kept. A tile whose pixels cannot be
-    decoded comes back empty and marked ``unreadable``.
+    decoded comes back empty and marked ``unreadable``. A measured stain needs no model, nor torch.
 
     Parameters
     ----------
@@ -71,12 +73,15 @@ def run_tile(
 
     with _opening:
         slide = _slide(slide_ref, _stamp(slide_ref))
-        model = _model(model_ref)
+        model = model_ref if isinstance(model_ref, MeasuredStain) else _model(model_ref)
     try:
+        if isinstance(model, MeasuredStain):
+            between(0)
+            return _measured(slide, tile, model, detector)
         with _torch_threads(threads):
             return _analysed(slide, tile, model, detector, between)
     except DamagedSlide:
-        nothing = np.zeros((0, model.embed_dim), np.float16)
+        nothing = np.zeros((0, model.embed_dim), model.vector_dtype)
         return TileResult(tile, FoundCells.empty(), nothing, np.zeros(0, np.float32), True)
     except MemoryError as exc:
         raise WorkerFailed(
@@ -85,15 +90,16 @@ def run_tile(
         ) from exc
 
 
-def warm_up(model_ref: ModelRef) -> None:
+def warm_up(model_ref: ModelRef | MeasuredStain) -> None:
     """Load a model and encode with it once, so that the first tile does not wait for torch.
 
     Raises
     ------
     UnknownModel, BadModel
     """
-    with _opening:
-        _model(model_ref)
+    if isinstance(model_ref, ModelRef):
+        with _opening:
+            _model(model_ref)
 
 
 class _TorchThreads:
@@ -139,20 +145,23 @@ def _analysed(
     return TileResult(tile, cells, embeddings, _nuclear_od(rgb, grid, cells, stains))
 
 
+def _measured(slide: Slide, tile: TileSpec, stain: MeasuredStain, detector: Detector) -> TileResult:
+    # The border of a cell, and whose a pixel is, depend on the cells around it.
+    around = cells_in(slide, tile.rect.grown(stain.reach_um), detector)
+    wanted = np.flatnonzero(owned(tile.rect, around.centers_um))
+    rgb, grid = read_block(slide, tile.rect, measured.MPP, stain.halo_px)
+    readings, hematoxylin = stain.of_cells(rgb, grid, around, wanted)
+    return TileResult(tile, around.take(wanted), readings, hematoxylin)
+
+
 def _nuclear_od(
     rgb: Rgb, grid: PixelGrid, cells: FoundCells, stains: StainProfile | None
 ) -> np.ndarray:
     """Mean haematoxylin optical density in the 3 x 3 pixels at each centre, float32 (n,)."""
     if stains is None or len(cells) == 0:
         return np.full(len(cells), np.nan, np.float32)
-    y, x = np.round(grid.to_px(cells.centers_um)).astype(int).T
-    height_px, width_px = rgb.shape[:2]
-    near = [
-        rgb[np.clip(y + dy, 0, height_px - 1), np.clip(x + dx, 0, width_px - 1)]
-        for dy in (-1, 0, 1)
-        for dx in (-1, 0, 1)
-    ]
-    return np.asarray(hematoxylin_od(np.stack(near), stains).mean(axis=0), np.float32)
+    near = around_centres(rgb, grid, cells.centers_um)
+    return np.asarray(hematoxylin_od(near, stains).mean(axis=0), np.float32)
 
 
 def _stamp(ref: SlideRef) -> tuple[int, int]:

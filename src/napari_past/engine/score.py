@@ -8,9 +8,9 @@ import numpy as np
 
 from napari_past.engine.annotated import unscored_kinds
 from napari_past.engine.cells import Cells
+from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
-from napari_past.model import Model
 from napari_past.stain import ScoreTable, rules_of, score_table
 from napari_past.types import Cutoffs, Region
 
@@ -60,7 +60,7 @@ def h_score(
 
 
 def chosen_cutoffs(
-    model: Model, resolved: Resolved, cutoffs: Cutoffs | tuple[float, float, float] | None = None
+    model: Assay, resolved: Resolved, cutoffs: Cutoffs | tuple[float, float, float] | None = None
 ) -> Cutoffs:
     """The given cut-offs, else the card's; for a marker of several genes the mean of theirs.
 
@@ -82,8 +82,9 @@ def chosen_cutoffs(
     known = [model.cutoffs(symbol) for symbol in resolved.symbols]
     found = [c for c in known if c is not None]
     if len(found) < len(known):
+        holder = model.name if isinstance(model, MeasuredStain) else f"The card of {model.name}"
         raise MissingCutoffs(
-            f"The card of {model.name} has no cut-offs for {resolved.label}; give three with "
+            f"{holder} has no cut-offs for {resolved.label}; give three with "
             f"cutoffs=(a, b, c) or --cutoffs A,B,C."
         )
     if len(found) == 1:
@@ -93,7 +94,7 @@ def chosen_cutoffs(
     return Cutoffs(float(weak), float(moderate), float(strong), source)
 
 
-def origin_of_scores(model: Model, resolved: Resolved, part: str) -> dict[str, str]:
+def origin_of_scores(model: Assay, resolved: Resolved, part: str) -> dict[str, str]:
     """What a file of scores has to say of its values: gene, model, evidence, part of the slide.
 
     Parameters
@@ -102,11 +103,15 @@ def origin_of_scores(model: Model, resolved: Resolved, part: str) -> dict[str, s
         As `analysed` gives it.
     """
     labels = [f"{s}: {model.reliability(s).label}" for s in resolved.symbols]
-    unit = model.expression_unit
+    unit = model.unit_of(resolved.symbols[0])
+    if isinstance(model, MeasuredStain):
+        made = f"{model.name}, in {unit}"
+    else:
+        made = f"predicted by {model.name} {model.card.version}, in {unit}"
     return {
         "marker": resolved.label,
         "note": resolved.note,
-        "values": f"predicted by {model.name} {model.card.version}, in {unit}",
+        "values": made,
         "model_sha256": model.sha256,
         "analysed": part,
         "reliability": "; ".join(labels),

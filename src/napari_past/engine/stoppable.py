@@ -6,6 +6,7 @@ from collections import deque
 from contextlib import suppress
 
 from napari_past.cells import Detector
+from napari_past.engine.measured import MeasuredStain
 from napari_past.engine.plan import ModelRef
 from napari_past.engine.run_tile import run_tile
 from napari_past.types import SlideRef, TileResult, TileSpec
@@ -20,7 +21,7 @@ def run_stoppable(
     name: str,
     slide: SlideRef,
     tile: TileSpec,
-    model: ModelRef,
+    model: ModelRef | MeasuredStain,
     detector: Detector,
     threads: int,
 ) -> TileResult:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from napari_past.engine.cells import ID_NAMESPACE
 from napari_past.engine.growing import GrowingArray
 from napari_past.engine.looked_up import Answer, LookedUp, OnShare, Piece, TypedCells, votes_of
+from napari_past.engine.measured import Assay
 from napari_past.engine.workers import cores
-from napari_past.model import Model
 from napari_past.model.retrieval import TypeVotes
 from napari_past.types import FloatArray, Outlines, Rect, TileResult, TileSpec
 
@@ -31,12 +31,12 @@ class CellTable:
     Parameters
     ----------
     model
-        Gives expression and the distance from its training cells.
+        Gives expression and the distance from its training cells; on real IHC the measured stain.
     fingerprint
         Of the slide; with a cell's place it makes the cell's id.
     """
 
-    def __init__(self, model: Model, fingerprint: str) -> None:
+    def __init__(self, model: Assay, fingerprint: str) -> None:
         self.model = model
         self._fingerprint = fingerprint
         self._rows: dict[TileSpec, tuple[int, int]] = {}
@@ -48,7 +48,7 @@ class CellTable:
         self._vertices = GrowingArray(np.float32, 2)
         self._offsets = GrowingArray(np.int64)
         self._offsets.append(np.zeros(1, np.int64))
-        self._blocks: list[npt.NDArray[np.float16]] = []
+        self._blocks: list[npt.NDArray[np.floating]] = []
         self._sum = np.zeros(model.embed_dim)
         self._looked_up = LookedUp(model)
 
@@ -79,7 +79,7 @@ class CellTable:
         while len(rest):
             used = start % BLOCK_CELLS
             if used == 0:
-                self._blocks.append(np.empty((BLOCK_CELLS, rest.shape[1]), np.float16))
+                self._blocks.append(np.empty((BLOCK_CELLS, rest.shape[1]), rest.dtype))
             taken = rest[: BLOCK_CELLS - used]
             self._blocks[-1][used : used + len(taken)] = taken
             start, rest = start + len(taken), rest[len(taken) :]
@@ -121,8 +121,8 @@ class CellTable:
         """How far the cells as a whole lie from the training's; above 1 flagged, NaN with few."""
         return self.model.mean_unlike_training(self._sum / max(len(self), 1), len(self))
 
-    def embedding(self, cell: int) -> npt.NDArray[np.float16]:
-        """(d,), the tower's output for one cell."""
+    def embedding(self, cell: int) -> npt.NDArray[np.floating]:
+        """(d,), the tower's output for one cell, or what was measured of it."""
         return self._blocks[cell // BLOCK_CELLS][cell % BLOCK_CELLS]
 
     def ready(self, genes: Sequence[str]) -> int:
@@ -206,7 +206,7 @@ class CellTable:
         vector, known = self.embedding(cell).copy(), self._looked_up.neighbours(cell)
         return lambda on_share: votes_of(self.model, vector, known, on_share)
 
-    def _vectors(self, start: int, stop: int) -> npt.NDArray[np.float16]:
+    def _vectors(self, start: int, stop: int) -> npt.NDArray[np.floating]:
         """(stop − start, d), a copy of the vectors of some cells."""
         firsts = range(start - start % BLOCK_CELLS, stop, BLOCK_CELLS)
         parts = [

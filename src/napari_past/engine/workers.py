@@ -13,6 +13,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from napari_past.engine.local_cluster import CLOSE_S, LocalCluster, gpus
+from napari_past.engine.measured import MeasuredStain
 from napari_past.engine.plan import ModelRef, Plan
 from napari_past.engine.quiet import hush, unhush
 from napari_past.engine.run_tile import warm_up
@@ -214,7 +215,7 @@ class Workers:
             if name in self._encoded:
                 self._encoded[name] = cells
 
-    def warm(self, model: ModelRef) -> None:
+    def warm(self, model: ModelRef | MeasuredStain) -> None:
         """Have every process load a model, and torch, while something else goes on."""
 
         def run() -> None:
@@ -254,7 +255,7 @@ class Workers:
             plan.slide,
             tile,
             plan.model,
-            plan.detector.narrowed(tile.rect),
+            plan.detector_for(tile),
             plan.threads,
         )
         future: Future[TileResult] = Future()

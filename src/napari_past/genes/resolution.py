@@ -30,9 +30,13 @@ class Resolved:
     """The marker that was typed, or that the gene alone stands for."""
     note: str
     """What to tell beside the result; may be empty."""
+    measured: bool = False
+    """Whether it is read from a real stain, which shows what RNA cannot."""
 
     def require_scorable(self) -> None:
         """Raise `NotScorable`, with the reason, for a stain that gene RNA cannot stand for."""
+        if self.measured:
+            return
         if self.marker is not None and not self.marker.scorable:
             raise NotScorable(
                 f"{self.marker.name} cannot be scored from gene RNA: {self.marker.note}; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from anndata.io import read_elem, sparse_dataset
 
-from napari_past.errors import BadTable
+from napari_past.errors import BadTable, UnknownGene
 from napari_past.files import existing_file
 from napari_past.genes import Resolved, resolve
 from napari_past.io.csv_table import (
@@ -25,6 +25,7 @@ from napari_past.io.csv_table import (
 )
 from napari_past.io.provenance import KEY, UNSCORED, Provenance
 from napari_past.quality import UNSCORED_KINDS
+from napari_past.stain.measured import columns_of, resolve_measured
 from napari_past.types import Cutoffs
 
 
@@ -47,6 +48,8 @@ class MarkerTable:
     """(n,), why a cell is not scored, "" where it is; None where the table has no such column."""
     unscored_area_mm2: Mapping[str, float] = field(default_factory=dict)
     """Area by kind that is not scored, where the file tells it."""
+    measured: bool = False
+    """Whether the values are of a real stain: a marker is then what its compartment has."""
 
 
 def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
@@ -95,7 +98,7 @@ def _from_h5ad(source: Path, gene: str) -> MarkerTable:
             reasons = read_elem(file[f"obs/{UNSCORED}"]) if f"obs/{UNSCORED}" in file else None
         except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
             raise BadTable(f"{source.name} is damaged ({exc}); write it again.") from exc
-        resolved = resolve(gene, names, holder="The table")
+        resolved = _meant(gene, names, told)
         doubled = [symbol for symbol in resolved.symbols if names.count(symbol) > 1]
         if doubled:
             raise BadTable(
@@ -121,13 +124,29 @@ def _columns(x: h5py.Dataset | h5py.Group, indices: list[int]) -> npt.NDArray[np
 
 def _from_csv(source: Path, gene: str) -> MarkerTable:
     names = csv_header(source)
-    resolved = resolve(gene, [n for n in names if n not in OWN_COLUMNS], holder="The table")
+    told = csv_provenance(source)
+    resolved = _meant(gene, [n for n in names if n not in OWN_COLUMNS], told)
     wanted = {"x_um", "y_um", UNSCORED, *resolved.symbols}
     frame = csv_frame(source, columns=[name for name in names if name in wanted])
     positions = csv_centers_um(frame, source)
     columns = numbers(frame[list(resolved.symbols)], source)
     reasons = frame.get(UNSCORED)
-    return _marker_table(source, columns, positions, csv_provenance(source), resolved, reasons)
+    return _marker_table(source, columns, positions, told, resolved, reasons)
+
+
+def _meant(gene: str, names: list[str], told: object) -> Resolved:
+    """The columns of a table that a typed name means: of a real stain those of its compartments."""
+    if not Provenance.of(told).measured:
+        return resolve(gene, names, holder="The table")
+    resolved = resolve_measured(gene)
+    columns = columns_of(resolved.symbols[0])
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise UnknownGene(
+            f"The table does not have {missing[0]}, which {resolved.name} is read from; measure "
+            "the slide again, or name another of its columns."
+        )
+    return replace(resolved, symbols=columns)
 
 
 def _marker_table(
@@ -152,8 +171,13 @@ def _marker_table(
         )
     # One column keeps its precision, in which it is compared with cut-offs.
     one = columns.shape[1] == 1
-    values = columns[:, 0] if one else columns.mean(axis=1, dtype=np.float64)
     provenance = Provenance.of(told)
+    if one:
+        values = columns[:, 0]
+    elif provenance.measured:
+        values = np.fmax.reduce(columns, axis=1)
+    else:
+        values = columns.mean(axis=1, dtype=np.float64)
     return MarkerTable(
         values=values,
         centers_um=centers_um,
@@ -162,6 +186,7 @@ def _marker_table(
         resolved=resolved,
         unscored=None if reasons is None else _reasons(pd.Series(reasons), n, source),
         unscored_area_mm2=provenance.unscored_area_mm2,
+        measured=provenance.measured,
     )
 
 
@@ -178,7 +203,8 @@ def _reasons(column: pd.Series, n: int, source: Path) -> npt.NDArray[np.str_]:
 
 def _cutoffs(provenance: Provenance, resolved: Resolved, source: Path) -> Cutoffs | None:
     """The file's cut-offs of the marker, by its name or by its gene."""
-    keys = [resolved.name, *resolved.symbols[:1]] if len(resolved.symbols) == 1 else [resolved.name]
+    alone = len(resolved.symbols) == 1 or provenance.measured
+    keys = [resolved.name, *resolved.symbols[:1]] if alone else [resolved.name]
     if resolved.marker is not None:
         keys.append(resolved.marker.name)
     key = next((k for k in keys if k in provenance.cutoffs), None)

@@ -23,6 +23,9 @@ from napari_past.types import RESEARCH_USE
 KEY = "napari_past"
 """Of ``uns``, and of the foreign member of a GeoJSON file."""
 
+MEASURED = "measured"
+"""Of ``uns[KEY]``, in place of ``model``: how the stain of a real slide was measured."""
+
 UNSCORED = "unscored"
 """Of ``obs``: why a cell is not scored, "" where it is; and of ``uns[KEY]``: source and areas."""
 
@@ -46,6 +49,8 @@ class Provenance:
     cutoffs_source: Mapping[str, str]
     unscored_area_mm2: Mapping[str, float]
     """By kind; empty where no mask was made."""
+    measured: bool = False
+    """Whether the values were measured on a real stain."""
 
     @staticmethod
     def of(told: object) -> Provenance:
@@ -62,7 +67,11 @@ class Provenance:
         areas = _mapping(_mapping(top.get(UNSCORED)).get("area_mm2"))
         known = {str(k): a for k, v in areas.items() if (a := _number(v)) is not None}
         unit = unit if isinstance(unit, str) else None
-        return Provenance(mpp, unit, cutoffs, sources, known)
+        measured = _mapping(top.get(MEASURED))
+        if measured:
+            unit = measured.get("expression_unit")
+            unit = unit if isinstance(unit, str) else None
+        return Provenance(mpp, unit, cutoffs, sources, known, bool(measured))
 
 
 def stamped(told: object) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.errors import PastError
+from napari_past.genes import Resolved, resolve
 from napari_past.model.card import Card, PooledTowerCard
 from napari_past.model.likeness import TrainingTissue, training_tissue, unlike_sentence
 from napari_past.model.projection import unit
@@ -19,7 +20,7 @@ from napari_past.model.reliability import Reliability
 from napari_past.model.shared_space import SharedSpace
 from napari_past.model.tensors import TOWER, Tensors, check_tensors, part_of
 from napari_past.model.token_ids import checked_tokens
-from napari_past.types import Cutoffs, FloatArray, PixelGrid, Rgb
+from napari_past.types import RESEARCH_USE, Cutoffs, FloatArray, PixelGrid, Rgb
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,9 @@ class Model:
     Everything but `encode_tile`, `encode_image` and `encode_tokens` is numpy, so a viewer that only
     shows results never imports torch.
     """
+
+    research_use = RESEARCH_USE
+    vector_dtype = np.float16  # of cells' vectors as the store keeps them
 
     def __init__(
         self,
@@ -85,6 +89,15 @@ class Model:
     def expression_unit(self) -> str:
         """Of predicted values."""
         return self.readouts.unit
+
+    def unit_of(self, gene: str) -> str:
+        """Of the predicted values of one gene: all have the same."""
+        return self.expression_unit
+
+    def resolve(self, name: str) -> Resolved:
+        """A gene or marker name, as genes of the model; raises `UnknownGene`, `AmbiguousGene`."""
+        self.require_readout()
+        return resolve(name, self.genes)
 
     @property
     def embed_dim(self) -> int:
@@ -146,12 +159,8 @@ class Model:
         self.readouts.require()
 
     def project(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Cells' vectors in the space that measured cells share, float32 (n, 256), L2-normalised.
-
-        Parameters
-        ----------
-        vectors
-            (n, embed_dim), as the store keeps them.
+        """Cells' vectors (n, embed_dim) in the space that measured cells share, float32 (n, 256),
+        L2-normalised.
 
         Raises
         ------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import napari
-import numpy as np
 import pandas as pd
-import shapely
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
@@ -16,8 +15,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_past.errors import PastError
 from napari_past.genes import Resolved
 from napari_past.plugin.active_layer import keeping_active
-from napari_past.plugin.annotations import Annotations, History
+from napari_past.plugin.annotations import Annotations, History, KeptCutoffs
 from napari_past.plugin.autosave import Autosave
+from napari_past.plugin.region_rings import ring_of, same_regions
 from napari_past.plugin.region_shapes import add_regions_layer, complete_names, regions_of
 from napari_past.plugin.timers import settling_timer
 from napari_past.slide import Slide
@@ -59,6 +59,11 @@ class Annotating(QObject):
         """What the user set for a gene of a model on this slide."""
         return self._history.now.cutoffs.get(_key(model, gene))
 
+    def kept_elsewhere(self, model: str, gene: Resolved) -> Callable[[], list[KeptCutoffs]]:
+        """Reads what the user set for a gene of a model on other slides, in any thread."""
+        here = "" if self._slide is None else self._slide[0]
+        return partial(self._autosave.cutoffs_elsewhere, _key(model, gene), here)
+
     def set_slide(self, slide: Slide | None) -> None:
         """Turn to another slide: what was said of it before comes back."""
         self._save()
@@ -96,8 +101,19 @@ class Annotating(QObject):
 
     def take_regions(self) -> None:
         """The shapes on the slide changed."""
-        if not self._drawing:
-            self._push(regions=tuple(r for layer in self._layers() for r in regions_of(layer)))
+        drawn = self._drawn()
+        # What was read from a file or restored may begin its rings elsewhere once it is drawn.
+        if not self._drawing and not same_regions(drawn, self._history.now.regions):
+            self._push(regions=drawn)
+
+    def add_regions(self, regions: tuple[Region, ...]) -> None:
+        """Draw more regions, as from a file; one change, which can be undone."""
+        if self._slide is None:
+            return
+        self.take_regions()
+        together = (*self._drawn(), *regions)
+        self._draw(together)
+        self._push(regions=together)
 
     def undo(self) -> None:
         """Go back by one change."""
@@ -145,6 +161,9 @@ class Annotating(QObject):
         shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
         return [layer for layer in shapes if "role" in layer.features]
 
+    def _drawn(self) -> tuple[Region, ...]:
+        return tuple(region for layer in self._layers() for region in regions_of(layer))
+
     def _draw(self, regions: tuple[Region, ...]) -> None:
         """Show these regions in place of those that are on the slide."""
         layers = self._layers()
@@ -163,19 +182,12 @@ class Annotating(QObject):
             self._viewer.layers.remove(other)
         layer.selected_data = set()
         layer.data = []
-        rings = [ring for region in regions for ring in _rings(region)]
-        if rings:
-            layer.add_polygons([world_from_um(np.asarray(r)) for r in rings])
-        told = [(r.name, r.role) for r in regions for _ in _rings(r)]
+        if regions:
+            layer.add_polygons([world_from_um(ring_of(region)) for region in regions])
+        told = [(region.name, region.role) for region in regions]
         layer.features = pd.DataFrame(told, columns=["name", "role"], dtype=object)
         complete_names(layer)
         layer.mode = "pan_zoom"
-
-
-def _rings(region: Region) -> list[np.ndarray]:
-    """Outer rings (v, 2) of a region in µm, not closed; shapes of napari have no holes."""
-    parts = shapely.get_parts(region.polygon_um)
-    return [np.asarray(part.exterior.coords)[:-1] for part in parts]
 
 
 def _key(model: str, gene: Resolved) -> str:

@@ -11,6 +11,15 @@ LONGEST_HISTORY = 200
 
 
 @dataclass(frozen=True)
+class KeptCutoffs:
+    """Cut-offs that were set on a slide."""
+
+    slide: str
+    """Its file's name."""
+    cutoffs: Cutoffs
+
+
+@dataclass(frozen=True)
 class Annotations:
     """One state of it; a change makes another."""
 

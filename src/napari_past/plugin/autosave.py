@@ -5,6 +5,7 @@ Two viewers may hold one slide: the last one that writes is kept, and no file is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -18,7 +19,7 @@ from shapely.geometry import mapping, shape
 
 from napari_past.errors import BadTable, CannotWrite, PastError
 from napari_past.files import atomic_write
-from napari_past.plugin.annotations import Annotations
+from napari_past.plugin.annotations import Annotations, KeptCutoffs
 from napari_past.quality import QualityMask, read_mask, write_mask
 from napari_past.types import Cutoffs, Region
 
@@ -81,6 +82,29 @@ class Autosave:
             return read_mask(path, slide_size_um) if path.exists() else None
         except (OSError, PastError) as exc:
             raise _set_aside(path, "mask of what is not scored", exc) from exc
+
+    def cutoffs_elsewhere(self, key: str, but: str) -> list[KeptCutoffs]:
+        """The cut-offs of one model and gene on other slides, by the slides' names.
+
+        Files that cannot be read are passed over: each is told of when its own slide is opened.
+
+        Parameters
+        ----------
+        key
+            Model and gene, as in `Annotations.cutoffs`.
+        but
+            Fingerprint of the slide that is left out.
+        """
+        found = []
+        for path in self._folder.glob("*.json"):
+            if path.stem == but:
+                continue
+            with contextlib.suppress(OSError, *_DAMAGE):
+                content = json.loads(path.read_text(encoding="utf-8"))
+                weak, moderate, strong, source = content["cutoffs"][key]
+                cutoffs = Cutoffs(weak, moderate, strong, source)
+                found.append(KeptCutoffs(str(content["slide"]), cutoffs))
+        return sorted(found, key=lambda kept: kept.slide)
 
     def save(self, fingerprint: str, slide_name: str, annotations: Annotations) -> None:
         """Keep them, whole or not at all.

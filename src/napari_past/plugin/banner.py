@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_past.engine import CellTable
+from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.model import Model
 from napari_past.model.likeness import WARN_SHARE
 from napari_past.plugin.wrapped_label import WrappedLabel
@@ -40,7 +41,17 @@ class Banner(WrappedLabel):
         super().__init__()
         self.hide()
 
-    def set_model(self, model: Model, cells: CellTable | None) -> None:
+    def set_model(self, model: Assay, cells: CellTable | None, mismatch: str = "") -> None:
+        """Tell of a model and of cells; a measured stain has no training to be unlike of.
+
+        Parameters
+        ----------
+        mismatch
+            What to warn of where the slide looks like another kind.
+        """
+        if isinstance(model, MeasuredStain):
+            self._tell(mismatch, WARNING)
+            return
         text, style = provenance(model), CALM
         if cells is not None and len(cells):
             share = unlike_share(cells)
@@ -55,6 +66,9 @@ class Banner(WrappedLabel):
             if sentence:
                 style = WARNING
                 text += f"\n{sentence}"
+        self._tell(f"{mismatch}\n{text}" if mismatch else text, WARNING if mismatch else style)
+
+    def _tell(self, text: str, style: str) -> None:
         self.setText(text)
         self.setStyleSheet(style)
-        self.show()
+        self.setVisible(bool(text))

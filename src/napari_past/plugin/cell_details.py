@@ -42,6 +42,8 @@ class CellFacts:
     y_um: float
     area_um2: float
     note: str
+    measured: tuple[tuple[str, str], ...] = ()
+    """Names and texts of what was measured of a real stain, which knows no training."""
     reference: str = ""
     """What the nearest cells of the bank are; empty where that is not known, or not yet."""
 
@@ -64,7 +66,10 @@ class CellFacts:
             lines.append(("type", "; ".join(part for part in parts if part)))
         if self.class_name:
             lines.append(("class", self.class_name))
-        lines.append(("training", self.flag))
+        if self.measured:
+            lines += self.measured
+        else:
+            lines.append(("training", self.flag))
         if self.unscored:
             lines.append(("not scored", self.unscored))
         lines.append(("place", f"x {self.x_um:.1f}, y {self.y_um:.1f} µm"))

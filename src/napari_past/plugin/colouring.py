@@ -26,6 +26,8 @@ class Colouring(QObject):
 
     changed = Signal()
     """Other colours are shown, or more cells."""
+    stepped = Signal()
+    """The classes follow a cut-off that is on its way; `changed` comes when it is let go."""
 
     def __init__(
         self,
@@ -43,14 +45,17 @@ class Colouring(QObject):
         """Cells that there were when the limits of the colours were taken."""
         self.why_not = ""
         """Why the gene has no scores; empty where it has."""
+        self._unkept: tuple[str, Resolved] | None = None
+        """Model and gene whose cut-off is on its way."""
         self.looking_up = LookingUp(self)
         self.looking_up.arrived.connect(self.grow)
         self.looking_up.failed.connect(self._on_failed)
-        panel.gene.resolved.connect(self.choose)
+        panel.gene.resolved.connect(self._on_gene)
         panel.second.resolved.connect(self._on_asked)
         panel.compare.toggled.connect(self._on_asked)
         panel.look.changed.connect(self.show)
         panel.cutoffs.changed.connect(self._on_cutoffs)
+        panel.cutoffs.dragged.connect(self._on_dragged)
         panel.types.changed.connect(self._on_asked)
         unscored.changed.connect(self._tell_types)
 
@@ -59,7 +64,7 @@ class Colouring(QObject):
         gene, session = self._panel.gene.current, self._desk.session
         if gene is None or session is None:
             return
-        preset, self.why_not = None, ""
+        preset, self.why_not, self._unkept = None, "", None
         try:
             gene.require_scorable()
             preset = chosen_cutoffs(session.model, gene)
@@ -79,6 +84,7 @@ class Colouring(QObject):
 
     def forget(self) -> None:
         """There are no cells to colour."""
+        self._keep()
         self.looking_up.want(None)
 
     def close(self) -> None:
@@ -163,7 +169,34 @@ class Colouring(QObject):
         if gene is not None and chosen is not None and session is not None:
             kept = None if chosen == self._panel.cutoffs.preset else chosen
             self._annotating.set_cutoffs(session.model.name, gene, kept)
+        self._unkept = None
         self.show()
+
+    def _on_dragged(self) -> None:
+        """One step of many: only what is seen follows, nothing is kept yet."""
+        view, session = self._desk.view, self._desk.session
+        shown = self._desk.shown
+        if view is None or session is None or shown is None or not self._is_asked_for(shown.name):
+            return
+        panel = self._panel
+        self._unkept = (session.model.name, shown.resolved)
+        classes = panel.cutoffs.classes_shown and shown.second is None
+        follows = replace(shown, cutoffs=panel.cutoffs.cutoffs, as_classes=classes)
+        view.show(session.table, follows)
+        if classes is not shown.as_classes:
+            panel.cutoffs.legend.set_staining(follows)
+            panel.look.set_staining(follows)
+        self.stepped.emit()
+
+    def _on_gene(self) -> None:
+        self._keep()
+        self.choose()
+
+    def _keep(self) -> None:
+        """A cut-off that was on its way when slide or gene were changed stays where it got to."""
+        if self._unkept is not None:
+            (model, gene), self._unkept = self._unkept, None
+            self._annotating.set_cutoffs(model, gene, self._panel.cutoffs.cutoffs)
 
     def _on_asked(self) -> None:
         """A second gene, or none; types, or genes; another margin."""

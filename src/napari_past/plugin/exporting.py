@@ -2,72 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import QObject
 
+from napari_past.engine import Assay
 from napari_past.io import write_score_csv
-from napari_past.model import Model
+from napari_past.plugin.annotating import Annotating
+from napari_past.plugin.desk import Desk
 from napari_past.plugin.export import export_cells
+from napari_past.plugin.export_box import ExportBox
 from napari_past.plugin.job import Job
 from napari_past.plugin.jobs import Jobs
-from napari_past.plugin.session import Session
-from napari_past.plugin.staining import Staining
-from napari_past.quality import QualityMask
-from napari_past.stain import ScoreTable
-from napari_past.types import Region
+from napari_past.plugin.region_scores import RegionScores
+from napari_past.plugin.unscored import Unscored
 
 
-def cells_to_file(
-    jobs: Jobs,
-    session: Session | None,
-    shown: Staining | None,
-    regions: Sequence[Region],
-    mask: QualityMask | None,
-    notes: Mapping[str, str],
-    target: Path,
-) -> None:
-    """Write the cells in the format of the suffix."""
-    if session is None:
-        return
-    if shown is None:
-        show_warning(nothing_shown(session.model))
-        return
+class Exporting(QObject):
+    """Writes what the export box asks for."""
 
-    def work(job: Job) -> int:
-        cells = session.cells()
-        cells.quality = mask
-        export_cells(cells, shown.resolved, shown.cutoffs, target, regions, notes)
-        return len(cells)
+    def __init__(
+        self,
+        box: ExportBox,
+        jobs: Jobs,
+        scores: RegionScores,
+        annotating: Annotating,
+        unscored: Unscored,
+        desk: Desk,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._jobs, self._scores, self._desk = jobs, scores, desk
+        self._annotating, self._unscored = annotating, unscored
+        box.cells_to.connect(self.cells_to)
+        box.scores_to.connect(self.scores_to)
 
-    def done(n: object) -> None:
-        show_info(f"Saved {n:,} cells to {target}.")
+    def cells_to(self, path: str | Path) -> None:
+        """Write the cells in the format of the suffix."""
+        session, shown, target = self._desk.session, self._desk.shown, Path(path)
+        if session is None:
+            return
+        if shown is None:
+            show_warning(nothing_shown(session.model))
+            return
+        regions, mask = self._scores.regions(), self._unscored.mask
+        notes = dict(self._annotating.cell_notes)
 
-    jobs.run(work, f"Writing {target.name}", done)
+        def work(job: Job) -> int:
+            cells = session.cells()
+            cells.quality = mask
+            export_cells(cells, shown.resolved, shown.cutoffs, target, regions, notes)
+            return len(cells)
+
+        def done(n: object) -> None:
+            show_info(f"Saved {n:,} cells to {target}.")
+
+        self._jobs.run(work, f"Writing {target.name}", done)
+
+    def scores_to(self, path: str | Path) -> None:
+        """Write the table of scores as CSV."""
+        session, shown, target = self._desk.session, self._desk.shown, Path(path)
+        table = self._scores.table
+        if table is None or session is None or shown is None:
+            show_warning("There are no scores to export.")
+            return
+        origin = session.origin_of_scores(shown.resolved)
+
+        def work(job: Job) -> None:
+            write_score_csv(table, target, origin, every_column=True)
+
+        def done(nothing: object) -> None:
+            show_info(f"Saved the scores to {target}.")
+
+        self._jobs.run(work, f"Writing {target.name}", done)
 
 
-def scores_to_file(
-    jobs: Jobs,
-    session: Session | None,
-    shown: Staining | None,
-    scores: ScoreTable | None,
-    target: Path,
-) -> None:
-    """Write the table of scores as CSV."""
-    if scores is None or session is None or shown is None:
-        show_warning("There are no scores to export.")
-        return
-    origin = session.origin_of_scores(shown.resolved)
-
-    def work(job: Job) -> None:
-        write_score_csv(scores, target, origin, every_column=True)
-
-    jobs.run(work, f"Writing {target.name}",
-             lambda _: show_info(f"Saved the scores to {target}."))  # fmt: skip
-
-
-def nothing_shown(model: Model) -> str:
+def nothing_shown(model: Assay) -> str:
     """Why no gene is shown, and what to do."""
     if not model.genes:
         return (

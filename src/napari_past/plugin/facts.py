@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_past.engine import CellTable
+from napari_past.engine import CellTable, MeasuredStain
 from napari_past.plugin.cell_details import CellFacts, GeneFact
 from napari_past.plugin.gene_box import weakest
 from napari_past.plugin.staining import Channel, Staining
 from napari_past.quality import UNSCORED_KINDS, QualityMask
+from napari_past.stain.measured import COLUMNS, COMPLETENESS, DAB_OF, HER2_CLASS
 
+NOT_SEEN = "not seen"
 NOT_YET = "not looked up yet"
 
 
@@ -45,8 +47,25 @@ def facts_of(
         y_um=y,
         area_um2=float(table.areas_um2[cell]),
         note=notes.get(name, ""),
+        measured=_measured(table, cell),
         reference=reference,
     )
+
+
+def _measured(table: CellTable, cell: int) -> tuple[tuple[str, str], ...]:
+    """Densities of a cell's compartments on a real stain; nothing where values are predicted."""
+    if not isinstance(table.model, MeasuredStain):
+        return ()
+    values = table.model.expression(table.embedding(cell)[None], COLUMNS)[0]
+    told = [NOT_SEEN if np.isnan(v) else f"{v:.2f}" for v in values]
+    value = dict(zip(COLUMNS, told, strict=True))
+    densities = ", ".join(f"{name} {value[column]}" for name, column in DAB_OF.items())
+    her2, complete = value[HER2_CLASS], values[COLUMNS.index(COMPLETENESS)]
+    membrane = NOT_SEEN
+    if not np.isnan(complete):
+        membrane = f"{100 * complete:.0f} % complete, HER2 class {her2.partition('.')[0]}"
+    blue = f"{table.hematoxylin_od[cell]:.2f}"
+    return (("DAB", densities), ("membrane", membrane), ("haematoxylin", blue))
 
 
 def _class(shown: Staining, cell: int) -> str:

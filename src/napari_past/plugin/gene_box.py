@@ -5,15 +5,17 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QCompleter, QLineEdit, QVBoxLayout, QWidget
 
-from napari_past.engine import chosen_genes
+from napari_past.engine import Assay, MeasuredStain, chosen_genes
 from napari_past.errors import GeneError
-from napari_past.genes import Resolved, markers, resolve
-from napari_past.model import Model, Reliability
+from napari_past.genes import Resolved, markers
+from napari_past.model import Reliability
 from napari_past.plugin.wrapped_label import WrappedLabel
+from napari_past.stain.measured import COLUMNS, DAB_OF, fits_kind
 
 _BADGE = "border-radius: 4px; padding: 3px 6px; color: {text}; background: {fill};"
 GREY_BADGE = _BADGE.format(text="#e8e8e8", fill="#5a5f66")
 TRUSTED_BADGE = _BADGE.format(text="#ffffff", fill="#2e6f4f")
+MEASURED_BADGE = _BADGE.format(text="#ffffff", fill="#2f5d8a")
 BAD_BADGE = _BADGE.format(text="#ffffff", fill="#8a3b12")
 
 
@@ -26,7 +28,7 @@ class GeneBox(QWidget):
         super().__init__()
         self.current: Resolved | None = None
         self._mistyped = False
-        self._model: Model | None = None
+        self._model: Assay | None = None
         self.box = QComboBox()
         self.box.setEditable(True)
         self.box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -51,13 +53,25 @@ class GeneBox(QWidget):
         edit.returnPressed.connect(self._on_entered)
         edit.editingFinished.connect(self._on_entered)
 
-    def set_model(self, model: Model) -> None:
-        """Offer the model's genes and markers; the gene stays where the model has it."""
+    @property
+    def model(self) -> Assay | None:
+        """Whose genes and markers are offered."""
+        return self._model
+
+    def set_model(self, model: Assay) -> None:
+        """Offer the model's genes and markers; the gene stays where the model has it.
+
+        Nobody knows the marker of a measured stain until it is named: it stays from another such
+        slide whose kind fits it, else the compartment's density is shown.
+        """
+        named = isinstance(self._model, MeasuredStain)
         self._model = model
         panel = panel_names(model)
         with QSignalBlocker(self.box):
             first = next(iter([*panel, *model.genes]), "")
             text = self.box.currentText() or first
+            if isinstance(model, MeasuredStain) and not (named and _measurable(text, model)):
+                text = first
             self.box.clear()
             self.box.addItems(panel)
             self.box.setEditText(text)
@@ -91,8 +105,7 @@ class GeneBox(QWidget):
         if self.current is not None and text == self.current.name and not self._mistyped:
             return
         try:
-            self._model.require_readout()
-            found = resolve(text, self._model.genes)
+            found = self._model.resolve(text)
         except GeneError as exc:
             self.meaning.setText(str(exc))
             self.meaning.setStyleSheet("color: #e07b39;")
@@ -109,7 +122,8 @@ class GeneBox(QWidget):
         reliability = weakest([self._model.reliability(s) for s in found.symbols])
         prefix = f"{reliability.gene}: " if len(found.symbols) > 1 else ""
         self.badge.setText(prefix + reliability.label)
-        self.badge.setStyleSheet(badge_style(reliability))
+        measured = isinstance(self._model, MeasuredStain)
+        self.badge.setStyleSheet(MEASURED_BADGE if measured else badge_style(reliability))
         self.resolved.emit()
 
 
@@ -128,14 +142,31 @@ def weakest(reliabilities: list[Reliability]) -> Reliability:
     )
 
 
-def panel_names(model: Model) -> list[str]:
-    """Markers that the model has at least one gene of, by the name pathologists use."""
+def panel_names(model: Assay) -> list[str]:
+    """Markers that the model has at least one gene of, by the name pathologists use; of a measured
+    stain its density, and all, those first that the slide's kind fits."""
+    if isinstance(model, MeasuredStain):
+        fitting = [m.name for m in markers() if fits_kind(m, model.compartment)]
+        density = DAB_OF[model.compartment]
+        return list(dict.fromkeys([density, *fitting, *(m.name for m in markers())]))
     have = set(chosen_genes(model, None))
     return [m.name for m in markers() if have.intersection(m.genes)]
 
 
-def search_names(model: Model) -> list[str]:
+def _measurable(text: str, stain: MeasuredStain) -> bool:
+    """Whether a name means something on this stain that its kind fits."""
+    try:
+        marker = stain.resolve(text).marker
+    except GeneError:
+        return False
+    return marker is None or fits_kind(marker, stain.compartment)
+
+
+def search_names(model: Assay) -> list[str]:
     """Everything that completes: panel markers, their other spellings, the model's genes."""
+    if isinstance(model, MeasuredStain):
+        spellings = [alias for marker in markers() for alias in marker.aliases]
+        return list(dict.fromkeys([*panel_names(model), *spellings, *COLUMNS]))
     have = set(model.genes)
     known = [m for m in markers() if have.intersection(m.genes)]
     names = [m.name for m in known] + [alias for m in known for alias in m.aliases]

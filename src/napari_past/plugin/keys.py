@@ -14,6 +14,7 @@ KEYS = {
     "G": "next gene",
     "Shift-G": "previous gene",
     "H": "stain on/off",
+    "Shift-H": "virtual stain on/off",
     "O": "outlines on/off",
     "Ctrl-Z": "undo",
     **MICROSCOPE_KEYS,
@@ -25,6 +26,7 @@ def bind_keys(
     step: Callable[[int], None],
     view: Callable[[], SlideView | None],
     annotating: Annotating,
+    toggle_virtual: Callable[[], None],
 ) -> Callable[[], None]:
     """Bind the keys; returns what gives them back.
 
@@ -34,6 +36,8 @@ def bind_keys(
         Goes to the next gene (1) or the previous one (−1).
     view
         Gives the layers of the slide that is chosen.
+    toggle_virtual
+        Shows or hides the virtual stain.
     """
 
     def toggle(what: Callable[[SlideView], None]) -> None:
@@ -45,6 +49,7 @@ def bind_keys(
         "G": lambda: step(1),
         "Shift-G": lambda: step(-1),
         "H": lambda: toggle(SlideView.toggle_stain),
+        "Shift-H": toggle_virtual,
         "O": lambda: toggle(SlideView.toggle_outlines),
         "Control-Z": annotating.undo,
         "Control-Shift-Z": annotating.redo,

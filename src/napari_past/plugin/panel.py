@@ -29,8 +29,9 @@ from napari_past.plugin.overview_map import OverviewMap
 from napari_past.plugin.region_box import RegionBox
 from napari_past.plugin.slide_box import SlideBox
 from napari_past.plugin.types_box import TypesBox
+from napari_past.plugin.virtual_box import VirtualBox
 from napari_past.plugin.wrapped_label import WrappedLabel
-from napari_past.types import RESEARCH_USE
+from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE
 
 WIDTH_PX = 380
 
@@ -60,12 +61,13 @@ class Panel(QWidget):
         self.status = WrappedLabel()
         self.overview = overview
         self.cell = CellDetails()
+        self.virtual = VirtualBox()
         self.look = LookBox()
         self.cutoffs = CutoffBox()
         self.regions = RegionBox()
         self.export = ExportBox()
-        notice = WrappedLabel(RESEARCH_USE)
-        notice.setStyleSheet("font-weight: 600; font-size: 11px; padding: 2px 8px;")
+        self.notice = WrappedLabel(RESEARCH_USE)
+        self.notice.setStyleSheet("font-weight: 600; font-size: 11px; padding: 2px 8px;")
         shortcuts = WrappedLabel(" · ".join(f"{key}: {what}" for key, what in keys.items()))
         shortcuts.setStyleSheet("color: #9aa0a6;")
 
@@ -75,7 +77,8 @@ class Panel(QWidget):
         self._working.setLayout(working)
         self._cutoff_section = _section("Colours and cut-offs", self.cutoffs, self.look)
         self._cell_section = _section("Cell", self.cell)
-        self._export_section = _section("Export", self.export)
+        self._virtual_section = _section("Virtual stain", self.virtual)
+        self._export_section = _section("Export and report", self.export)
         stain = _section(
             "Stain",
             self.models,
@@ -97,6 +100,7 @@ class Panel(QWidget):
             _section("Slide", self.slide, self.overview),
             stain,
             self.banner,
+            self._virtual_section,
             self._cell_section,
             self._cutoff_section,
             _section("Regions", self.regions),
@@ -114,11 +118,11 @@ class Panel(QWidget):
         outside.setContentsMargins(0, 0, 0, 4)
         outside.addWidget(self.scroller)
         # Below the scrolling part, so that it is in every view and every screenshot.
-        outside.addWidget(notice)
+        outside.addWidget(self.notice)
         self.setMinimumWidth(WIDTH_PX)
         # napari adds empty space below a docked widget that does not ask for all the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self._has_cells = False
+        self._has_cells = self._measured = False
         self.compare.toggled.connect(self._arrange)
         self.types.by_type.toggled.connect(self._arrange)
         self.tell_following("")
@@ -153,13 +157,29 @@ class Panel(QWidget):
             button.setEnabled(can_stain)
         self._has_cells = has_cells
         self._cell_section.setVisible(has_cells)
+        self._virtual_section.setVisible(has_cells and not self._measured)
         self._export_section.setVisible(has_cells)
+        self._arrange()
+
+    def set_measured(self, measured: bool) -> None:
+        """Whether the slide's own stain is shown: then nothing is about models, or a second gene,
+        and classes are shown first."""
+        if measured is self._measured:
+            return
+        self._measured = measured
+        self.notice.setText(MEASURED_RESEARCH_USE if measured else RESEARCH_USE)
+        self.models.setVisible(not measured)
+        self.compare.setChecked(False)
+        self.cutoffs.as_expression.setText("Density" if measured else "Expression")
+        self.cutoffs.reset.setText("Reset" if measured else "Reset to card")
+        (self.cutoffs.as_classes if measured else self.cutoffs.as_expression).setChecked(True)
+        self._virtual_section.setVisible(self._has_cells and not measured)
         self._arrange()
 
     def _arrange(self) -> None:
         """What is about the colours of genes is hidden while types are shown."""
         by_gene = not self.types.by_type.isChecked()
-        self.compare.setVisible(by_gene)
+        self.compare.setVisible(by_gene and not self._measured)
         self.second.setVisible(by_gene and self.compare.isChecked())
         self._cutoff_section.setVisible(self._has_cells and by_gene)
 

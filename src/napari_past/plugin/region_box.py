@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -15,19 +16,26 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_past.plugin.calibrated_box import CalibratedBox
+from napari_past.plugin.density_box import DensityBox
 from napari_past.plugin.region_shapes import ROLES
 from napari_past.plugin.region_table import RegionTable
 from napari_past.plugin.unscored_box import UnscoredBox
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.stain import ScoreTable
 
+_PATTERN = "QuPath annotations (*.geojson *.json *.geojson.gz)"
+
 
 class RegionBox(QWidget):
     """Emits what the user asks for; the widget does it."""
 
     new_layer = Signal()
+    read = Signal(str)
+    """Regions of a file are wanted too."""
     role_chosen = Signal(str)
-    region_chosen = Signal(str)
+    region_chosen = Signal(int)
+    """Number of a row of the table that was set."""
     note_given = Signal(str, str)
     """A region's name, and what the user notes of it."""
 
@@ -36,6 +44,8 @@ class RegionBox(QWidget):
         self._notes: dict[str, str] = {}
         self.draw = QPushButton("New regions layer")
         self.draw.setToolTip("Click the corners of a polygon; double-click to close it.")
+        self.load = QPushButton("Import …")
+        self.load.setToolTip("Annotations that QuPath exported as GeoJSON.")
         self.role = QComboBox()
         self.role.addItems(ROLES)
         self.role.setToolTip("Role of the selected shapes, and of those drawn next.")
@@ -44,8 +54,10 @@ class RegionBox(QWidget):
         self.remark.setPlaceholderText("Note on the region that is chosen in the table")
         self.remark.setEnabled(False)
         self.note = WrappedLabel()
+        self.calibrated = CalibratedBox()
         row = QHBoxLayout()
         row.addWidget(self.draw, 1)
+        row.addWidget(self.load)
         row.addWidget(QLabel("Role"))
         row.addWidget(self.role)
         layout = QVBoxLayout(self)
@@ -55,9 +67,13 @@ class RegionBox(QWidget):
         layout.addWidget(self.table)
         layout.addWidget(self.remark)
         layout.addWidget(self.note)
+        layout.addWidget(self.calibrated)
+        self.density = DensityBox()
+        layout.addWidget(self.density)
         self.unscored = UnscoredBox()
         layout.addWidget(self.unscored)
         self.draw.clicked.connect(self.new_layer)
+        self.load.clicked.connect(self._on_load)
         self.role.activated.connect(lambda _: self.role_chosen.emit(self.role.currentText()))
         self.table.chosen.connect(self.region_chosen)
         self.table.itemSelectionChanged.connect(self._on_selected)
@@ -68,6 +84,11 @@ class RegionBox(QWidget):
         """What was noted of the regions, by name."""
         self._notes = dict(notes)
         self._on_selected()
+
+    def _on_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Import regions", "", _PATTERN)
+        if path:
+            self.read.emit(path)
 
     def _on_selected(self) -> None:
         name = self.table.selected
@@ -88,6 +109,7 @@ class RegionBox(QWidget):
         self.table.set_table(table)
         self.note.setText(note)
         self.note.setVisible(bool(note))
+        self.density.setVisible(table is not None)
 
 
 def score_note(table: ScoreTable, gene: str, model: str) -> str:
@@ -100,6 +122,7 @@ def score_note(table: ScoreTable, gene: str, model: str) -> str:
     if table.unscored:
         lines.append(f"Left out by the mask: {table.unscored:,} cells.")
     score = table.score_name[0].upper() + table.score_name[1:]
-    lines.append(f"{score} of {gene} predicted by {model}; interval: {table.interval_name}.")
+    made = f"({model})" if table.rules.measured else f"predicted by {model}"
+    lines.append(f"{score} of {gene} {made}; interval: {table.interval_name}.")
     lines.append(table.rules.sentence)
     return " ".join(line for line in lines if line)

@@ -19,6 +19,8 @@ LAYER_NAME = "Regions"
 ROLES = (TUMOUR, INCLUDE, IGNORE)
 ROLE_COLOURS = {TUMOUR: "#c80000", INCLUDE: "#2f6fd0", IGNORE: "#8c8c8c"}
 EDGE_UM = 3.0
+FOUND = "found by napari-past"
+"""Of a layer's metadata: its shapes show what was found and are no regions to score."""
 _ELLIPSE_VERTICES = 64
 _AREAS = ("rectangle", "polygon", "ellipse")
 
@@ -118,7 +120,7 @@ def all_regions(layers: Iterable[Layer], selected: bool = False) -> tuple[Region
     """Regions of every shapes layer that is in µm, or the selected shapes of those layers."""
     found: list[Region] = []
     for layer in layers:
-        if isinstance(layer, Shapes) and not in_pixels(layer):
+        if isinstance(layer, Shapes) and FOUND not in layer.metadata and not in_pixels(layer):
             found += regions_of(layer, layer.selected_data if selected else None)
     return tuple(found)
 

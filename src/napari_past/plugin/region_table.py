@@ -1,117 +1,164 @@
-"""The table of scores: one line for each region, with its denominator and interval."""
+"""The table of scores: one line for each region, sorted as the user wants it."""
 
 from __future__ import annotations
 
-import math
-
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_past.stain import PLAIN_GENE, ScoreRow, ScoreRules, ScoreTable
-from napari_past.stain.rows import MISSING, number_text
+from napari_past.plugin.region_columns import Column, columns_of, row_tip, sorted_rows
+from napari_past.stain import PLAIN_GENE, ScoreRow, ScoreTable
 
-HEADERS = ("Region\nrole", "n", "0", "1+", "2+", "3+", "% pos.")
 _ROW_HEIGHT = 36
 _MOST_ROWS = 6
+_LEAST_NAME_PX = 76
 
 
 class RegionTable(QTableWidget):
-    """Emits `chosen` with a region's name when its line is double-clicked."""
+    """Emits `chosen` with the number of a score's row when its line is double-clicked.
 
-    chosen = Signal(str)
+    A click on a column's head sorts by it, another one the other way round, a third one goes back
+    to the order in which regions were drawn.
+    """
+
+    chosen = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__(0, len(HEADERS) + 1)
-        self.setHorizontalHeaderLabels([*HEADERS, score_header(PLAIN_GENE)])
+        super().__init__()
+        self._columns: tuple[Column, ...] = ()
+        self._rows: tuple[ScoreRow, ...] = ()
+        self._order: list[int] = []
+        """Number of the row in each line."""
+        self._sorted: tuple[str, bool] | None = None
+        """Head of the column that lines are sorted by, and whether the largest come first."""
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
         header = self.horizontalHeader()
         header.setMinimumSectionSize(24)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setSectionsClickable(True)
+        header.sectionClicked.connect(self._on_header)
         font = self.font()
         font.setPointSizeF(font.pointSizeF() * 0.9)
         self.setFont(font)
         header.setFont(font)
         self.cellDoubleClicked.connect(self._on_double_clicked)
-        self._fit()
+        self.set_table(None)
 
     @property
     def selected(self) -> str:
         """Name of the region whose line is selected; empty without one."""
-        items = self.selectedItems()
-        return str(items[0].data(Qt.ItemDataRole.UserRole)) if items else ""
+        number = self._selected_row
+        return "" if number is None else self._rows[number].region
 
     def set_table(self, table: ScoreTable | None) -> None:
-        rows = () if table is None else table.rows
-        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        self.setRowCount(len(rows))
-        rules = PLAIN_GENE if table is None else table.rules
-        self.setHorizontalHeaderLabels([*HEADERS, score_header(rules)])
-        for i, row in enumerate(rows):
-            for j, text in enumerate(row_texts(row)):
-                item = QTableWidgetItem(text)
-                if j:
-                    item.setTextAlignment(right)
-                item.setToolTip(row_tip(row))
-                item.setData(Qt.ItemDataRole.UserRole, row.region)
-                self.setItem(i, j, item)
-            self.setRowHeight(i, _ROW_HEIGHT)
+        """Show other scores; sorting and selection stay."""
+        number = self._selected_row
+        named = None if number is None else self._rows[number].region
+        self._rows = () if table is None else table.rows
+        self._set_columns(columns_of(PLAIN_GENE if table is None else table.rules))
+        if number is not None and not (
+            number < len(self._rows) and self._rows[number].region == named
+        ):
+            number = next((i for i, r in enumerate(self._rows) if r.region == named), None)
+        self._fill(number)
         self._fit()
+        if number is None and named is not None:
+            self.itemSelectionChanged.emit()
+
+    @property
+    def _selected_row(self) -> int | None:
+        lines = {index.row() for index in self.selectedIndexes()}
+        return self._order[min(lines)] if lines and min(lines) < len(self._order) else None
+
+    def _set_columns(self, columns: tuple[Column, ...]) -> None:
+        heads = [column.header for column in columns]
+        if heads != [column.header for column in self._columns]:
+            self.setColumnCount(len(columns))
+            for j, column in enumerate(columns):
+                head = QTableWidgetItem(column.header)
+                head.setToolTip(column.tip)
+                self.setHorizontalHeaderItem(j, head)
+        self._columns = columns
+        self._show_direction()
+
+    def _fill(self, selected: int | None) -> None:
+        by = next((c for c in self._columns if self._sorted and c.header == self._sorted[0]), None)
+        self._order = list(range(len(self._rows)))
+        if by is not None and self._sorted is not None:
+            self._order = sorted_rows(self._rows, by, self._sorted[1])
+        self.setUpdatesEnabled(False)
+        with QSignalBlocker(self):
+            if self.rowCount() != len(self._rows):
+                self.setRowCount(len(self._rows))
+                for line in range(len(self._rows)):
+                    self.setRowHeight(line, _ROW_HEIGHT)
+            for line, number in enumerate(self._order):
+                self._fill_line(line, self._rows[number])
+            self.clearSelection()
+            if selected is not None:
+                self.selectRow(self._order.index(selected))
+        self.setUpdatesEnabled(True)
+
+    def _fill_line(self, line: int, row: ScoreRow) -> None:
+        tip = row_tip(row)
+        for j, column in enumerate(self._columns):
+            item = self.item(line, j)
+            if item is None:
+                item = QTableWidgetItem()
+                if j:
+                    right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    item.setTextAlignment(right)
+                self.setItem(line, j, item)
+            if item.text() != (text := column.text(row)):
+                item.setText(text)
+            if item.toolTip() != tip:
+                item.setToolTip(tip)
 
     def _fit(self) -> None:
-        rows = min(max(self.rowCount(), 1), _MOST_ROWS)
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 6)
+        """As high as its lines, and columns as wide as they were or need to be: while a cut-off is
+        dragged none gets narrower."""
+        rows = min(max(len(self._rows), 1), _MOST_ROWS)
+        for j in range(1, len(self._columns)):
+            wanted = max(self.sizeHintForColumn(j), self.horizontalHeader().sectionSizeHint(j))
+            if wanted > self.columnWidth(j) or not self._rows:
+                self.setColumnWidth(j, wanted)
+        others = sum(self.columnWidth(j) for j in range(1, len(self._columns)))
+        self.setColumnWidth(0, max(_LEAST_NAME_PX, self.viewport().width() - others))
+        bar = self.horizontalScrollBar()
+        wide = self.columnWidth(0) + others > self.viewport().width()
+        height = self.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 6
+        self.setFixedHeight(height + (bar.sizeHint().height() if wide else 0))
 
-    def _on_double_clicked(self, row: int, column: int) -> None:
-        item = self.item(row, column)
-        if item is not None:
-            self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
+    def _on_header(self, column: int) -> None:
+        head = self._columns[column].header
+        if self._sorted == (head, False):
+            self._sorted = (head, True)
+        elif self._sorted == (head, True):
+            self._sorted = None
+        else:
+            self._sorted = (head, False)
+        selected = self._selected_row
+        self._show_direction()
+        self._fill(selected)
 
-def score_header(rules: ScoreRules) -> str:
-    """What the last column holds for a marker."""
-    if rules.h_score:
-        return "Pseudo-H\n95 % int."
-    return "% in\nhot spot" if rules.hot_spot else "% pos.\n95 % int."
+    def _show_direction(self) -> None:
+        heads = [column.header for column in self._columns]
+        shown = self._sorted is not None and self._sorted[0] in heads
+        header = self.horizontalHeader()
+        header.setSortIndicatorShown(shown)
+        if shown and self._sorted is not None:
+            down = Qt.SortOrder.DescendingOrder if self._sorted[1] else Qt.SortOrder.AscendingOrder
+            header.setSortIndicator(heads.index(self._sorted[0]), down)
 
-
-def row_texts(row: ScoreRow) -> tuple[str, ...]:
-    """The cells of one line, in the order of `HEADERS`, and the marker's score."""
-    percent = number_text(row.pct_positive, 1)
-    counts = (f"{n}" for n in (row.n, row.n0, row.n1, row.n2, row.n3))
-    return (f"{row.region}\n{row.role}", *counts, percent, _score(row))
-
-
-def _score(row: ScoreRow) -> str:
-    rules = row.rules
-    if row.insufficient:
-        return "too few\ncells"
-    if rules.h_score:
-        return f"{row.h_score_text}\n{row.interval_text}"
-    if rules.hot_spot:
-        return MISSING if row.hot_spot is None else f"{row.hot_spot.pct_positive:.1f}"
-    # No decimals: the column is narrow.
-    return MISSING if math.isnan(row.pct_lo) else f"{row.pct_lo:.0f}–{row.pct_hi:.0f}"
-
-
-def row_tip(row: ScoreRow) -> str:
-    """All that is known of one region, a line each."""
-    lines = [f"{row.region}: {row.denominator}", row.insufficient]
-    if row.rules.allred and row.allred is not None:
-        lines.append(f"{row.rules.allred_name} {row.allred.total}")
-    if row.rules.hot_spot and row.hot_spot is not None:
-        lines.append(row.hot_spot.sentence)
-    if row.rules.density and not math.isnan(row.density_mm2):
-        lines.append(
-            f"{row.area_mm2:.2f} mm², {row.density_mm2:,.0f} cells/mm², "
-            f"{row.positive_mm2:,.0f} positive/mm²"
-        )
-    if row.excluded:
-        lines.append(f"excluded by Ignore* regions: {row.excluded:,} cells")
-    lines.append(row.explanation)
-    return "\n".join(line for line in lines if line)
+    def _on_double_clicked(self, line: int, column: int) -> None:
+        if line < len(self._order):
+            self.chosen.emit(self._order[line])

@@ -9,24 +9,37 @@ from dataclasses import replace
 import numpy as np
 
 from napari_past.engine import (
+    Assay,
     Cells,
     CellTable,
+    MeasuredStain,
     Plan,
     Store,
     analysed,
+    look_of,
     make_plan,
+    mismatch,
     origin_of_scores,
     part_of,
 )
 from napari_past.errors import Cancelled, RegionError
 from napari_past.genes import Resolved
 from napari_past.model import Model
+from napari_past.plugin.slide_kind import DETECTORS, kept_kind
 from napari_past.slide import open_slide
+from napari_past.stain.slide_kind import H_AND_E
 from napari_past.types import Rect, Region, SlideRef, TileResult, TileSpec
 
 
 class Session:
     """Reads the slide and the store when it is made: not in the GUI thread.
+
+    Parameters
+    ----------
+    model
+        For H&E; a slide that is IHC has its stain measured in its place.
+    kind
+        Of `KINDS`; None for the one that the user gave this slide before, else H&E.
 
     Raises
     ------
@@ -38,16 +51,30 @@ class Session:
     """
 
     def __init__(
-        self, ref: SlideRef, model: Model, cancelled: Callable[[], bool] = lambda: False
+        self,
+        ref: SlideRef,
+        model: Model,
+        cancelled: Callable[[], bool] = lambda: False,
+        kind: str | None = None,
     ) -> None:
         self.slide = open_slide(ref.path, ref.mpp, ref.series)
-        self.model = model
+        self.asked_model = model
+        """For slides that are H&E, whether or not this one is."""
+        self.kind = kind or kept_kind(self.slide.fingerprint)
         self.unreadable: set[TileSpec] = set()
         self._rects = np.zeros((0, 4))
         try:
-            self.whole: Plan = make_plan(self.slide, model)
+            measured = self.kind != H_AND_E
+            self.whole: Plan = make_plan(
+                self.slide, None if measured else model, DETECTORS[self.kind]
+            )
+            stain = self.whole.model
+            self.model: Assay = stain if isinstance(stain, MeasuredStain) else model
+            """What gives the cells their values."""
+            self.look = look_of(self.slide)
+            """What the slide's colours speak for."""
             self.store = Store(self.whole.key)
-            self.table = CellTable(model, self.slide.fingerprint)
+            self.table = CellTable(self.model, self.slide.fingerprint)
             for tile in self.whole.tiles:
                 if cancelled():
                     raise Cancelled("The slide was not opened.")
@@ -65,6 +92,11 @@ class Session:
         whole = [result for result in results if not result.unreadable]
         self.unreadable -= {result.tile for result in whole}
         return self.table.append(whole)
+
+    @property
+    def mismatch(self) -> str:
+        """Told where the slide looks like another kind than it is analysed as; else empty."""
+        return mismatch(self.look, self.kind != H_AND_E)
 
     @property
     def analysed_tiles(self) -> int:

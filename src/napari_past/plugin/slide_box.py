@@ -7,23 +7,32 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
+    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_past.plugin.slide_kind import KINDS
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.slide.units import LARGEST_MPP, SMALLEST_MPP
 
 NO_SLIDE = "Open a slide: drag it into the window."
+KIND_TIP = (
+    "On H&E a model predicts the stain. On IHC the brown of each cell is measured: (nuclear) finds "
+    "blue and brown nuclei, as of Ki-67 and ER, (membrane) nuclei by their blue alone, as of HER2 "
+    "and PD-L1."
+)
 ASK_MPP = "This file does not tell its pixel size. What is it? (0.25 is usual for 40x, 0.5 for 20x)"
 
 
 class SlideBox(QWidget):
-    """Emits `chosen` with a layer's name, and `mpp_given` with µm/px that the user typed."""
+    """Emits `chosen` with a layer's name, `mpp_given` with µm/px that the user typed, and
+    `kind_chosen` with the kind that the user gives the slide."""
 
     chosen = Signal(str)
     mpp_given = Signal(float)
+    kind_chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,15 +59,35 @@ class SlideBox(QWidget):
         asking.setContentsMargins(0, 0, 0, 0)
         asking.addWidget(self.question)
         asking.addLayout(row)
+        self.kind = QComboBox()
+        self.kind.addItems(KINDS)
+        self.kind.setToolTip(KIND_TIP)
+        self.suggestion = WrappedLabel()
+        self.suggestion.setStyleSheet("color: #f0b94a;")
+        self.switch = QPushButton()
+        self._kind = QWidget()
+        kind = QHBoxLayout()
+        kind.addWidget(QLabel("Kind"))
+        kind.addWidget(self.kind, 1)
+        kinds = QVBoxLayout(self._kind)
+        kinds.setContentsMargins(0, 0, 0, 0)
+        kinds.setSpacing(4)
+        kinds.addLayout(kind)
+        kinds.addWidget(self.suggestion)
+        kinds.addWidget(self.switch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.box, self.facts, self._ask):
+        for widget in (self.box, self.facts, self._ask, self._kind):
             layout.addWidget(widget)
+        self._suggested = ""
+        self._kind.hide()
         self._ask.hide()
         self.box.hide()
         self.box.currentTextChanged.connect(self.chosen)
         self.apply.clicked.connect(self._on_apply)
+        self.kind.activated.connect(lambda _: self.kind_chosen.emit(self.kind.currentText()))
+        self.switch.clicked.connect(lambda: self.kind_chosen.emit(self._suggested))
         # Never guess: the box is empty until a number is typed.
         self.mpp.valueChanged.connect(lambda v: self.apply.setEnabled(v > SMALLEST_MPP))
 
@@ -84,6 +113,25 @@ class SlideBox(QWidget):
         self._ask.setVisible(asking)
         if asking:
             self.facts.setText("Shown in pixels.")
+
+    def set_kind(self, kind: str, look: str = "", suggested: str = "") -> None:
+        """What the slide is analysed as; empty hides the choice while there is no slide.
+
+        Parameters
+        ----------
+        look
+            What the slide looks like, as "looks like IHC (brown on blue)".
+        suggested
+            Another kind that this speaks for; empty where none does.
+        """
+        self._kind.setVisible(bool(kind))
+        with QSignalBlocker(self.kind):
+            self.kind.setCurrentText(kind)
+        self._suggested = suggested
+        self.suggestion.setText(f"This slide {look}.")
+        self.switch.setText(f"Analyse it as {suggested}")
+        self.suggestion.setVisible(bool(suggested))
+        self.switch.setVisible(bool(suggested))
 
     def set_facts(self, text: str) -> None:
         self.facts.setText(text)

@@ -71,6 +71,7 @@ class SlideView:
         self._plain = False
         """Whether the outlines are drawn without classes."""
         self._visible = True
+        self._lines_visible = True
         self._showing: Layer | None = None
         """The layer of the cells' colours that is in use."""
         self._hidden: list[Layer] = []
@@ -122,15 +123,26 @@ class SlideView:
 
     def toggle_stain(self) -> None:
         """Hide or show the cells' colours, near and far."""
-        if self.table is None:
-            return
-        self._take_note_of_eye()
-        self._visible = not self._visible
-        self._set_visible()
+        if self.table is not None:
+            self.set_seen(not self.seen[0], self.seen[1])
 
     def toggle_outlines(self) -> None:
         if self.outlines is not None:
-            self.outlines.visible = not self.outlines.visible
+            self.set_seen(self.seen[0], not self.seen[1])
+
+    @property
+    def seen(self) -> tuple[bool, bool]:
+        """Whether the cells' colours, and the outlines, are seen where there are any."""
+        self._take_note_of_eye()
+        return self._visible, self._lines_visible
+
+    def set_seen(self, colours: bool, outlines: bool) -> None:
+        """Hide or show the cells' colours, near and far, and the outlines."""
+        self._take_note_of_eye()
+        self._visible, self._lines_visible = colours, outlines
+        self._set_visible()
+        if self.outlines is not None and self.outlines.visible != outlines:
+            self.outlines.visible = outlines
 
     # ---- drawing -----------------------------------------------------------------------------
 
@@ -222,6 +234,7 @@ class SlideView:
             classes[cells < n] = shown.classes_of(shown.values[_up_to(cells, n)])
         labels, arguments, _ = outline_layer(self._drawing, classes)
         if self.outlines is None or not present:
+            arguments["visible"] = self._lines_visible
             self.outlines = self._added(lambda: self._viewer.add_labels(labels, **arguments))
             return
         if anew:
@@ -246,6 +259,8 @@ class SlideView:
         """The eye in the layer list counts, also for the layer that takes the place of another."""
         if self._showing is not None and self._showing in self._viewer.layers:
             self._visible = self._showing.visible
+        if self.outlines is not None and self.outlines in self._viewer.layers:
+            self._lines_visible = self.outlines.visible
 
     def _set_visible(self) -> None:
         if self.least_margin is not None:

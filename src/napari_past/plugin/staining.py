@@ -184,7 +184,7 @@ def staining(
     return Staining(
         first=channels[0],
         second=channels[1] if len(channels) > 1 else None,
-        unit=table.model.expression_unit,
+        unit=table.model.unit_of(resolved.symbols[0]),
         cutoffs=cutoffs,
         as_classes=as_classes,
         colormap=look.colormap,

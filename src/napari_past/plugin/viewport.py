@@ -15,11 +15,17 @@ def view_rect(viewer: napari.Viewer) -> Rect:
     It follows from camera and canvas: ``corner_pixels`` of a multiscale layer is padded to its
     chunks and goes stale inside loaded data.
     """
-    height_px, width_px = viewer.canvas.size
+    height_px, width_px = view_px(viewer)
     camera = viewer.scene.camera
     y, x = camera.center[-2:]
     width, height = width_px / camera.zoom, height_px / camera.zoom
     return Rect(x - width / 2, y - height / 2, width, height)
+
+
+def view_px(viewer: napari.Viewer) -> tuple[int, int]:
+    """(height, width) of the view in pixels of the canvas: of one cell where there is a grid."""
+    height_px, width_px = viewer.canvas.viewbox_size(viewer.layers)
+    return round(height_px), round(width_px)
 
 
 def canvas_mpp(viewer: napari.Viewer) -> float:
@@ -40,7 +46,7 @@ def drawn_field(viewer: napari.Viewer, mpp: float, margin: float) -> tuple[Rect,
     side: napari's textures of other sizes pile up in memory.
     """
     view = view_rect(viewer)
-    height, width = (round((1 + 2 * margin) * side) for side in viewer.canvas.size)
+    height, width = (round((1 + 2 * margin) * side) for side in view_px(viewer))
     x, y = view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
     field = Rect(x - width * mpp / 2, y - height * mpp / 2, width * mpp, height * mpp)
     return field, (height, width)
@@ -48,7 +54,7 @@ def drawn_field(viewer: napari.Viewer, mpp: float, margin: float) -> tuple[Rect,
 
 def fly_to(viewer: napari.Viewer, rect: Rect) -> None:
     """Centre a rectangle of the world and zoom so that it fills the canvas with a small margin."""
-    height_px, width_px = viewer.canvas.size
+    height_px, width_px = view_px(viewer)
     camera = viewer.scene.camera
     center = (rect.y_um + rect.height_um / 2, rect.x_um + rect.width_um / 2)
     camera.center = center

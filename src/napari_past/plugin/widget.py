@@ -17,15 +17,19 @@ from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.bank_dialog import BankDialog
 from napari_past.plugin.colouring import Colouring
-from napari_past.plugin.exporting import cells_to_file, scores_to_file
+from napari_past.plugin.cutoff_copy import CutoffCopy
+from napari_past.plugin.density_view import DensityView
+from napari_past.plugin.distribution import Distribution
 from napari_past.plugin.inspecting import Inspecting
 from napari_past.plugin.jobs import Jobs
 from napari_past.plugin.keys import KEYS, bind_keys
+from napari_past.plugin.kind_switch import KindSwitch
 from napari_past.plugin.lost_worker import LostWorker
 from napari_past.plugin.memory import give_back, keep_in_few_pools
 from napari_past.plugin.microscope import Microscope
 from napari_past.plugin.model_loading import ModelLoading
 from napari_past.plugin.niceness import NICENESS
+from napari_past.plugin.outputs import Outputs
 from napari_past.plugin.panel import Panel
 from napari_past.plugin.pixel_size import bounds_of, in_pixels, set_pixel_size
 from napari_past.plugin.reader import slide_ref
@@ -39,6 +43,7 @@ from napari_past.plugin.telling import slide_facts
 from napari_past.plugin.ties import Ties
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored import Unscored
+from napari_past.plugin.virtual_view import VirtualView
 from napari_past.plugin.work_line import tell_work
 from napari_past.stain import ScoreTable
 from napari_past.types import Rect, Region
@@ -79,15 +84,30 @@ class VirtualStaining(QWidget):
         self._was_busy = False
         self._ties = Ties()
         self.panel = Panel(KEYS, self._microscope.overview)
+        self._kinds = KindSwitch(self.panel)
         self._running = Running(viewer, self._stainer, self._jobs, self)
         self._region_scores = RegionScores(
             viewer, self.panel.regions, self._annotating, self._unscored, self, self
         )
+        self._density = DensityView(
+            viewer, self.panel.regions.density, self._region_scores, self._unscored, self, self
+        )
         self._colouring = Colouring(self.panel, self._annotating, self._unscored, self, self)
+        self._virtual = VirtualView(
+            viewer, self.panel.virtual, self._unscored, self._jobs, self, self
+        )
+        self._distribution = Distribution(
+            viewer, self.panel.cutoffs, self._region_scores, self, self
+        )
+        self._cutoff_copy = CutoffCopy(self.panel.cutoffs, self._annotating, self, self)
         self._inspecting = Inspecting(
             viewer, self.panel.cell, self._annotating, self._unscored, self, self
         )
         self._pointer = self._inspecting.pointer
+        self._outputs = Outputs(
+            self.panel, self._jobs, self._colouring, self._region_scores, self._annotating,
+            self._unscored, self, self,
+        )  # fmt: skip
         self._bank_dialog = BankDialog(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -129,7 +149,10 @@ class VirtualStaining(QWidget):
         """Whether something that was asked for goes on."""
         stainer = self._stainer
         looking_up = self._colouring.looking_up
-        parts = (self._jobs, self._region_scores, self._unscored, self._loading, looking_up)
+        parts = (
+            self._jobs, self._region_scores, self._density, self._unscored, self._loading,
+            looking_up, self._outputs, self._distribution, self._cutoff_copy,
+        )  # fmt: skip
         return bool(stainer.running or stainer.waiting_in_view or any(part.busy for part in parts))
 
     @property
@@ -175,14 +198,11 @@ class VirtualStaining(QWidget):
 
     def export_cells_to(self, path: str | Path) -> None:
         """Write the cells in the format of the suffix, beside the GUI thread."""
-        cells_to_file(
-            self._jobs, self._session, self.shown, self.regions(), self._unscored.mask,
-            self._annotating.cell_notes, Path(path),
-        )  # fmt: skip
+        self._outputs.exporting.cells_to(path)
 
     def export_scores_to(self, path: str | Path) -> None:
         """Write the table of scores as CSV."""
-        scores_to_file(self._jobs, self._session, self.shown, self.scores, Path(path))
+        self._outputs.exporting.scores_to(path)
 
     # ---- connections -------------------------------------------------------------------------
 
@@ -190,6 +210,7 @@ class VirtualStaining(QWidget):
         panel = self.panel
         panel.slide.chosen.connect(self._on_slide_chosen)
         panel.slide.mpp_given.connect(self._on_mpp_given)
+        panel.slide.kind_chosen.connect(self._on_kind)
         panel.models.chosen.connect(self.load_model_file)
         panel.models.bank.clicked.connect(self._bank_dialog.come_up)
         panel.live.toggled.connect(self._follow)
@@ -199,8 +220,6 @@ class VirtualStaining(QWidget):
         panel.cancel.clicked.connect(self.cancel)
         panel.following.linkActivated.connect(self._colouring.go_on)
         panel.cell.note_changed.connect(self._annotating.set_cell_note)
-        panel.export.cells_to.connect(self.export_cells_to)
-        panel.export.scores_to.connect(self.export_scores_to)
 
     def _connect_parts(self) -> None:
         self._stainer.arrived.connect(self._on_arrived)
@@ -214,8 +233,16 @@ class VirtualStaining(QWidget):
         self._loading.ended.connect(self._on_work)
         self._bank_dialog.built.connect(self.load_model_file)
         self._colouring.changed.connect(self._on_coloured)
+        self._colouring.stepped.connect(self._region_scores.step)
+        self._colouring.stepped.connect(self._virtual.follow)
+        self._distribution.changed.connect(self._on_work)
         self._colouring.looking_up.changed.connect(self._on_work)
         self._region_scores.changed.connect(self._on_work)
+        self._density.changed.connect(self._on_work)
+        self._colouring.changed.connect(self._virtual.follow)
+        self._virtual.changed.connect(self._on_camera)
+        self._outputs.changed.connect(self._on_work)
+        self._outputs.model_wanted.connect(self.load_model_file)
         self._unscored.changed.connect(self._on_work)
         self._annotating.restored.connect(self._on_restored)
 
@@ -229,11 +256,12 @@ class VirtualStaining(QWidget):
         ):
             emitter.connect(slot)
             self._ties.add(partial(emitter.disconnect, slot))
-        self._ties.add(bind_keys(viewer, self.panel.gene.step, lambda: self.view, self._annotating))
+        step, toggle = self.panel.gene.step, self._virtual.toggle
+        self._ties.add(bind_keys(viewer, step, lambda: self.view, self._annotating, toggle))
         for close in (
             self._stainer.close, self._jobs.clear, self._unscored.close, self._microscope.close,
             self._annotating.close, self._inspecting.close, self._colouring.close,
-            self._bank_dialog.cancel,
+            self._bank_dialog.cancel, self._outputs.cancel, self._virtual.close,
         ):  # fmt: skip
             self._ties.add(close)
         self._ties.cut_with(self)
@@ -248,6 +276,7 @@ class VirtualStaining(QWidget):
         self.panel.types.set_model(model)
         self.panel.banner.set_model(model, None)
         self._bank_dialog.set_model(model)
+        self._outputs.set_model(model)
 
     def _on_loaded(self, model: Model) -> None:
         # First: what is shown is of the former model, and its genes may not be those of this one.
@@ -281,12 +310,23 @@ class VirtualStaining(QWidget):
         set_pixel_size(self._viewer, self._viewer.layers, mpp)
         self._open_slide()
 
-    def _open_slide(self) -> None:
+    def _on_kind(self, kind: str) -> None:
+        session = self._session
+        if session is None or kind == session.kind:
+            return
+        self._kinds.keep(session, kind)
+        if self.view is not None:
+            self.view.hide()
+        self._open_slide(kind)
+
+    def _open_slide(self, kind: str | None = None) -> None:
         self._close_session()
         layer = self._layer
         asking = layer is not None and in_pixels(layer)
         self.panel.slide.ask(asking)
         self._microscope.set_slide(None if asking else layer)
+        if layer is None or asking:
+            self._kinds.follow(None)
         self._region_scores.score()
         self._refresh()
         bounds = self.slide_bounds
@@ -299,14 +339,18 @@ class VirtualStaining(QWidget):
         ref, model = slide_ref(layer.metadata), self._model
         assert ref is not None, "only slide layers are listed"
         self._jobs.run(
-            lambda job: Session(ref, model, job.cancelled), "Reading the slide", self._on_opened
-        )
+            lambda job: Session(ref, model, job.cancelled, kind),
+            "Reading the slide", self._on_opened,
+        )  # fmt: skip
 
     def _close_session(self) -> None:
         self._jobs.clear()
         # First: a note that is being written is told now.
         self._inspecting.set_table(None)
         self._colouring.forget()
+        self._density.forget()
+        self._virtual.forget()
+        self._outputs.set_session(None)
         self._stainer.set_session(None)
         self._unscored.set_slide(None)
         self._annotating.set_slide(None)
@@ -317,13 +361,15 @@ class VirtualStaining(QWidget):
     def _on_opened(self, session: object) -> None:
         assert isinstance(session, Session)
         ref = None if self._layer is None else slide_ref(self._layer.metadata)
-        if session.slide.ref != ref or session.model is not self._model:
+        if session.slide.ref != ref or session.asked_model is not self._model:
             session.close()
             return
+        self._kinds.follow(session)
         self._session = session
         self._inspecting.set_table(session.table)
         self._annotating.set_slide(session.slide)
         self._unscored.set_slide(session.slide)
+        self._outputs.set_session(session)
         self._stainer.set_session(session)
         if self.panel.live.isChecked():
             self._stainer.warm()
@@ -368,7 +414,8 @@ class VirtualStaining(QWidget):
     def _on_coloured(self) -> None:
         """Other colours are shown, or more cells."""
         if self._session is not None:
-            self.panel.banner.set_model(self._model, self._session.table)
+            session = self._session
+            self.panel.banner.set_model(session.model, session.table, session.mismatch)
         self._inspecting.tell_again()
         self._region_scores.why_not = self._colouring.why_not
         self._region_scores.score()
@@ -393,6 +440,7 @@ class VirtualStaining(QWidget):
 
     def _on_camera_rested(self) -> None:
         self._colouring.follow_camera()
+        self._distribution.follow()
         self._follow()
         if not self._memory_timer.isActive():
             self._memory_timer.start()

@@ -67,6 +67,8 @@ class SlideFindings:
     """(n,), why a cell is not scored, "" where it is; None where nobody looked."""
     model: ModelFacts | None = None
     """None for values that were not predicted here."""
+    measured: str = ""
+    """How the values were measured on a stained slide; empty where they were not."""
     unlike: tuple[str, ...] | None = None
     """What looks unlike the training, in sentences; None where nobody can say."""
     much_unlike: bool = False

@@ -32,7 +32,7 @@ from napari_past.stain import CLASS_NAMES, ScoreRow, ScoreTable, classes, count_
 from napari_past.stain.correlation import FARTHEST_UM
 from napari_past.stain.interval import LEAST_BLOCKS
 from napari_past.stain.rows import MISSING, number_text
-from napari_past.types import RESEARCH_USE, Rect
+from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Rect
 
 MOST_MARKERS = 3
 """On a page; more take further pages."""
@@ -89,7 +89,11 @@ def _page(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> Page:
         of_all[counted.index] = classes(marker.values[counted.index], marker.table.cutoffs)
         found.append(of_all)
     labels = ", ".join(marker.label for marker in markers)
-    kind = "predicted, not stained" if findings.model is not None else "values as given in the file"
+    kind = "values as given in the file"
+    if findings.model is not None:
+        kind = "predicted, not stained"
+    elif findings.measured:
+        kind = "measured on the stained slide"
     case = findings.case_code
     shown = " ".join(findings.fingerprint[i : i + 4] for i in range(0, 16, 4)).strip()
     extent = slide_extent(findings)
@@ -112,7 +116,7 @@ def _page(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> Page:
         tables=tuple(_table(marker, MOST_ROWS // len(markers)) for marker in markers),
         plots=plots,
         facts=_facts(findings, markers),
-        footer=RESEARCH_USE,
+        footer=MEASURED_RESEARCH_USE if findings.measured else RESEARCH_USE,
     )
 
 
@@ -277,7 +281,7 @@ def _facts(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tupl
     units = dict.fromkeys(marker.unit for marker in markers if marker.unit)
     table = markers[0].table
     scales = dict.fromkeys(
-        "pseudo-H-score 0–300"
+        f"{m.table.rules.h_score_name} 0–300"
         if m.table.rules.h_score
         else f"% positive of {m.label} at any intensity"
         for m in markers
@@ -288,16 +292,14 @@ def _facts(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tupl
         Fact("Denominator", table.denominator),
         Fact(
             "Intervals",
-            f"95 % {table.interval_name}, of {', '.join(scales)}; they do not contain the model's "
-            "error",
+            f"95 % {table.interval_name}, of {', '.join(scales)}"
+            + ("; they do not contain the model's error" if model is not None else ""),
         ),
         Fact("Cut-offs", "; ".join(f"{_of(m, markers)}{_cutoffs(m)}" for m in markers)),
         Fact("Cut-offs from", "; ".join(sources)),
         *([Fact("Unit", "; ".join(units))] if units else []),
         *([Fact("Note", " ".join(notes))] if notes else []),
-        Fact("Values", "as given in the file; where they come from is not told")
-        if model is None
-        else Fact("Model", f"{model.name}, version {model.version}, sha256 {model.sha256}"),
+        _source(findings),
         *([Fact("Evidence", "; ".join(badges))] if badges and model is not None else []),
     ]
     if model is not None:
@@ -315,6 +317,15 @@ def _facts(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tupl
         facts.append(Fact("Fingerprint", f"{findings.fingerprint} (SHA-256)"))
     facts.append(Fact("Versions", ", ".join(" ".join(pair) for pair in findings.versions)))
     return tuple(facts)
+
+
+def _source(findings: SlideFindings) -> Fact:
+    model = findings.model
+    if model is not None:
+        return Fact("Model", f"{model.name}, version {model.version}, sha256 {model.sha256}")
+    if findings.measured:
+        return Fact("Measured", findings.measured.removeprefix("measured: "))
+    return Fact("Values", "as given in the file; where they come from is not told")
 
 
 def _warnings(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tuple[str, ...]:

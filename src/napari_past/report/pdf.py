@@ -122,9 +122,12 @@ def _draw_footer(canvas: Canvas, page: Page) -> None:
     canvas.setLineWidth(0.3 * mm)
     canvas.line(MARGIN, BOTTOM + 4.5 * mm, right, BOTTOM + 4.5 * mm)
     canvas.setFillColor(_colour(INK))
-    canvas.setFont("Helvetica-Bold", 8)
-    canvas.drawString(MARGIN, BOTTOM, printable(page.footer))
-    canvas.drawRightString(right, BOTTOM, printable(page.number))
+    font, number, footer = "Helvetica-Bold", printable(page.number), printable(page.footer)
+    room = WIDTH - canvas.stringWidth(number, font, 8) - GAP
+    canvas.setFont(font, 8)
+    canvas.drawRightString(right, BOTTOM, number)
+    canvas.setFont(font, min(8, 8 * room / canvas.stringWidth(footer, font, 8)))
+    canvas.drawString(MARGIN, BOTTOM, footer)
 
 
 # ---- between them ----------------------------------------------------------------------------

@@ -212,6 +212,11 @@ class Slide:
         """
         return tuple(_lazy(p) for p in self._display_pixels)
 
+    @property
+    def display_pixels(self) -> tuple[LevelPixels, ...]:
+        """`display_levels` without dask: a slice is read at once, in the thread that asks."""
+        return self._display_pixels
+
     @cached_property
     def background(self) -> tuple[int, int, int]:
         """Red, green, blue of clear glass, 0–255; white where none is seen."""
@@ -297,8 +302,13 @@ class Slide:
         mpp_y, mpp_x = mpp0 * place.downsample_y, mpp0 * place.downsample_x
         return chosen, Axis(y0_um / mpp_y, mpp / mpp_y), Axis(x0_um / mpp_x, mpp / mpp_x)
 
-    def tissue_mask(self) -> TissueMask:
+    def tissue_mask(self, faint: bool = False) -> TissueMask:
         """Where the tissue is, at 8 µm/px, or at the slide's own µm/px where that is coarser.
+
+        Parameters
+        ----------
+        faint
+            Whether stain may be as pale as the counterstain of an IHC slide.
 
         Raises
         ------
@@ -306,17 +316,24 @@ class Slide:
             The slide has no µm/px.
         """
         self.require_mpp()
-        return self._tissue_mask
+        return self._faint_tissue_mask if faint else self._tissue_mask
 
     @cached_property
     def _tissue_mask(self) -> TissueMask:
+        return self._masked(faint=False)
+
+    @cached_property
+    def _faint_tissue_mask(self) -> TissueMask:
+        return self._masked(faint=True)
+
+    def _masked(self, faint: bool) -> TissueMask:
         with self._lock:
             mpp = max(TISSUE_MPP, self.require_mpp())
             level, y, x = self._sampling(self._display_pixels, 0.0, 0.0, mpp)
             width_um, height_um = self.size_um
             height_px, width_px = math.ceil(height_um / mpp), math.ceil(width_um / mpp)
             rgb = resampled(level, y, x, 0, 0, height_px, width_px, lambda: self.background)
-            return tissue_mask(rgb, mpp, self.background)
+            return tissue_mask(rgb, mpp, self.background, faint)
 
     def close(self) -> None:
         """Let go of the file; reading afterwards is an error."""

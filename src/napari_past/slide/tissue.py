@@ -19,6 +19,8 @@ _FAINTEST_OD, _DENSEST_LIMIT_OD = 0.05, 0.12
 """Bounds of the limit between glass and tissue, so that Otsu's choice on a slide of glass alone or
 of tissue alone does not split noise or stain."""
 _FAINTEST_TEXTURE_OD = 0.02
+_FAINT_OD, _FAINT_TEXTURE_OD = 0.03, 0.012
+"""The same for counterstains, whose stroma hardly has any."""
 _SMOOTHING_UM = 8.0
 _SMALLEST_TISSUE_UM2 = 2_000.0
 _SMALLEST_HOLE_UM2 = 10_000.0
@@ -58,7 +60,9 @@ class TissueMask:
         return float(self.mask.sum()) * self.mpp**2 / 1e6
 
 
-def tissue_mask(rgb: Rgb, mpp: float, background: tuple[int, int, int]) -> TissueMask:
+def tissue_mask(
+    rgb: Rgb, mpp: float, background: tuple[int, int, int], faint: bool = False
+) -> TissueMask:
     """Tissue of a whole slide: inclusive, since missed tissue is missed cells.
 
     Optical density over glass (its mean over channels plus half its spread, which favours stain
@@ -73,6 +77,9 @@ def tissue_mask(rgb: Rgb, mpp: float, background: tuple[int, int, int]) -> Tissu
         µm/px of `rgb`.
     background
         Red, green, blue of glass.
+    faint
+        Whether stain may be as pale as a counterstain: the limit then is fixed and low, since dark
+        brown would draw Otsu's up to where pale blue is glass.
     """
     glass = np.log10(np.asarray(background, dtype=np.float32) + 1)
     od = glass - np.log10(rgb.astype(np.float32) + 1)
@@ -81,9 +88,12 @@ def tissue_mask(rgb: Rgb, mpp: float, background: tuple[int, int, int]) -> Tissu
     smooth = ndimage.gaussian_filter(density, sigma)
     rough = ndimage.gaussian_filter(density**2, 2 * sigma)
     rough = np.sqrt(np.maximum(rough - ndimage.gaussian_filter(density, 2 * sigma) ** 2, 0))
-    otsu = float(threshold_otsu(smooth)) if smooth.min() < smooth.max() else _FAINTEST_OD
-    limit = min(max(otsu, _FAINTEST_OD), _DENSEST_LIMIT_OD)
-    found = (smooth >= limit) | ((smooth >= _FAINTEST_OD) & (rough >= _FAINTEST_TEXTURE_OD))
+    if faint:
+        found = (smooth >= _FAINTEST_OD) | ((smooth >= _FAINT_OD) & (rough >= _FAINT_TEXTURE_OD))
+    else:
+        otsu = float(threshold_otsu(smooth)) if smooth.min() < smooth.max() else _FAINTEST_OD
+        limit = min(max(otsu, _FAINTEST_OD), _DENSEST_LIMIT_OD)
+        found = (smooth >= limit) | ((smooth >= _FAINTEST_OD) & (rough >= _FAINTEST_TEXTURE_OD))
     speck_px = max(1, round(_SMALLEST_TISSUE_UM2 / mpp**2))
     hole_px = max(1, round(_SMALLEST_HOLE_UM2 / mpp**2))
     found = remove_small_objects(found, max_size=speck_px)

@@ -25,6 +25,8 @@ class ScoreRules:
     """What these cells are."""
     real_stain_only: tuple[str, ...] = ()
     """Customary scores that these values do not have."""
+    real_stain: tuple[str, ...] = ()
+    """Customary scores that need a real stain, where the values are of one."""
     measured: bool = False
     """The classes are of a real stain: what is a pseudo-H-score of predictions is an H-score."""
     marker: str = ""
@@ -94,8 +96,9 @@ def rules_of(resolved: Resolved, *, measured: bool = False) -> ScoreRules:
     resolved
         As `napari_past.genes.resolve` gives it. Whoever types MKI67 has asked for the gene.
     measured
-        The values are of a real stain, not predicted.
+        The values are of a real stain, not predicted; `Resolved.measured` says so, too.
     """
+    measured = measured or resolved.measured
     marker = marker_asked(resolved.name)
     if marker is None:
         return ScoreRules(measured=measured)
@@ -104,6 +107,7 @@ def rules_of(resolved: Resolved, *, measured: bool = False) -> ScoreRules:
         least_cells=marker.least_cells,
         least_of=marker.least_of,
         real_stain_only=() if measured else marker.real_stain_only,
+        real_stain=marker.real_stain_only if measured else (),
         measured=measured,
         marker=marker.name,
     )

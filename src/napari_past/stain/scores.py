@@ -20,7 +20,7 @@ from napari_past.stain.rows import ScoreRow
 from napari_past.stain.rules import PLAIN_GENE, ScoreRules
 from napari_past.types import Cutoffs, Region
 
-INTERVAL_NAME = "sampling interval (this model)"
+INTERVAL_NAME, MEASURED_INTERVAL_NAME = "sampling interval (this model)", "sampling interval"
 GLASS = "glass"
 """The kind of what is not scored that is no tissue."""
 
@@ -173,7 +173,7 @@ def score_counted(
         without_class=int((found[counted.index] < 0).sum()),
         denominator=_denominator(rows) if denominator is None else denominator,
         score_name=rules.score_name,
-        interval_name=INTERVAL_NAME,
+        interval_name=MEASURED_INTERVAL_NAME if rules.measured else INTERVAL_NAME,
         cutoffs=cutoffs,
         unscored=counted.unscored,
         unscored_cells=counted.unscored_cells,

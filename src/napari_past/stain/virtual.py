@@ -57,14 +57,20 @@ LOST_AT_EDGES: dict[Compartment, float] = {"nucleus": 0.0, "cytoplasm": 0.1, "me
 """Share of the stain that fades out of a compartment, laid on beforehand; of nuclei by size."""
 GRAINS = ((0.15, 0.5), (0.06, 1.6))
 """Standard deviation of the stain's grains as a share of its density, and their size in µm."""
-CHROMATIN, TYPICAL_CHROMATIN = 0.35, 0.5
+CHROMATIN, TYPICAL_CHROMATIN = 0.3, 0.5
 """How far stain in nuclei follows the haematoxylin beneath, and where it keeps its density."""
+CHROMATIN_LIMITS = (0.85, 1.1)
+"""Of the factor by which it follows: a dark nucleus must not change its class."""
 
-HATCH_GREYS = (208, 112)
-"""Levels of cells that are not reliable, between the hatch's lines and on them, 0–255."""
-HATCH_PX, HATCH_LINE_PX = 6, 3
+HATCH_GREY = 128
+"""Of the lines over cells that are not reliable, 0–255; between them tissue stays, in grey."""
+HATCH_PX, HATCH_LINE_PX = 7, 2
 CELL_AREA_UM2 = 150.0
 """Of a cell with its cytoplasm, where it is too small to be drawn."""
+NOT_ANALYSED_SHARE = 0.6
+"""Share of the H&E's darkness that is left, in grey, where no cells are known."""
+NUCLEAR_SHARE, OUTER_SHARE = 0.5, 0.12
+"""Haematoxylin beneath a nucleus and elsewhere in a cell, as the legend has it."""
 
 _WHOLE = 4096
 """Density is laid in whole parts of 1/4096, so that sums do not depend on their order."""
@@ -160,9 +166,31 @@ def virtual_stain(
         step += np.minimum(dab, _WHOLE * _MOST_BROWN - 1).astype(np.int32) // _BROWN_STEP
     out = np.take(_colours(compartment == "nucleus"), step, axis=0)
     if flagged is not None:
-        for grey, lines in zip(HATCH_GREYS, (False, True), strict=True):
-            out[flagged & (_hatch(lattice_of(grid)[1], shape) == lines)] = grey
+        out[flagged] = not_analysed(out[flagged])
+        out[flagged & _hatch(lattice_of(grid)[1], shape)] = HATCH_GREY
     return out
+
+
+def not_analysed(rgb: Rgb) -> Rgb:
+    """What stands for pixels (..., 3) of whose cells nothing is told: pale grey.
+
+    Neither blue nor brown, so that nobody takes it for tissue without the marker.
+    """
+    weights = (np.array([77, 150, 29]) * NOT_ANALYSED_SHARE).astype(np.uint16)
+    total = np.zeros(rgb.shape[:-1], np.uint16)
+    for channel, weight in enumerate(weights):
+        total += (255 - rgb[..., channel]) * weight
+    grey = (255 - (total >> 8)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def drawn_colours(compartment: Compartment) -> Rgb:
+    """Colours of the classes 0 to 3+ as they are drawn over typical tissue, uint8 (4, 3)."""
+    share = NUCLEAR_SHARE if compartment == "nucleus" else OUTER_SHARE
+    blue = round(share / _MOST_BLUE * _BLUE_STEPS)
+    brown = np.rint(np.array(CLASS_DENSITIES) / _MOST_BROWN * _BROWN_STEPS).astype(int)
+    colours: Rgb = _colours(compartment == "nucleus")[blue * _BROWN_STEPS + brown]
+    return colours
 
 
 def _near(
@@ -196,7 +224,7 @@ def _colours(nuclear: bool) -> npt.NDArray[np.uint8]:
     brown = np.arange(_BROWN_STEPS) * (_MOST_BROWN / _BROWN_STEPS)
     follows = np.ones(_BLUE_STEPS)
     if nuclear:
-        follows = np.clip(1 + CHROMATIN * (share - TYPICAL_CHROMATIN), 0.8, 1.2)
+        follows = np.clip(1 + CHROMATIN * (share - TYPICAL_CHROMATIN), *CHROMATIN_LIMITS)
     stains = virtual_stains()
     od = blue[:, None, None] * np.array(stains.hematoxylin)
     od = od + (follows[:, None] * brown)[..., None] * np.array(stains.dab)

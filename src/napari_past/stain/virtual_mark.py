@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_past.errors import CannotWrite
 from napari_past.types import Rgb
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 PREDICTED = "PREDICTED, NOT STAINED"
 
@@ -18,6 +23,9 @@ LEAST_PX = 10
 """Letters never get smaller; in a tiny picture the words take several lines."""
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 PAPER_OPACITY = 0.82
+REPEAT_PX, REPEATED_LETTERS_PX = (200, 420), 22
+"""Height and width of the field that repeated words have to themselves, and of their letters."""
+REPEATED_OPACITY = 0.75
 
 
 def burn_in(rgb: Rgb, text: str = PREDICTED) -> Rgb:
@@ -42,7 +50,7 @@ def burn_in(rgb: Rgb, text: str = PREDICTED) -> Rgb:
     if font.getlength(text) > room:
         size = max(LEAST_PX, int(size * room / font.getlength(text)))
         font = ImageFont.load_default(size)
-    lines = _lines(text, font, room)
+    lines = wrapped(text, font, room)
     step = round(size * 1.3)
     strip = step * len(lines) + max(2, size // 3)
     if strip > height or max(font.getlength(line) for line in lines) > width:
@@ -61,8 +69,38 @@ def burn_in(rgb: Rgb, text: str = PREDICTED) -> Rgb:
     return np.asarray(picture)
 
 
-def _lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> list[str]:
-    """The words in as few lines as fit."""
+def with_repeated_words(rgb: Rgb, row: int, column: int, text: str = PREDICTED) -> Rgb:
+    """A copy of a picture with `text` written all over it, so that every part of it tells.
+
+    Parameters
+    ----------
+    rgb
+        uint8 (Y, X, 3).
+    row, column
+        Where its first pixel lies in the whole: the words of two parts fit together.
+    """
+    words = np.roll(_field_of_words(text), (-row, -column), axis=(0, 1))
+    times = -(-rgb.shape[0] // REPEAT_PX[0]), -(-rgb.shape[1] // REPEAT_PX[1])
+    share = np.tile(words, times)[: rgb.shape[0], : rgb.shape[1], None] * REPEATED_OPACITY
+    return np.rint(rgb * (1 - share) + np.array(INK) * share).astype(np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _field_of_words(text: str) -> npt.NDArray[np.float32]:
+    """How much ink each pixel of one field of repeated words has, 0 to 1."""
+    height, width = REPEAT_PX
+    size = REPEATED_LETTERS_PX
+    while ImageFont.load_default(size).getlength(text) > WIDEST_SHARE * width and size > LEAST_PX:
+        size -= 1
+    picture = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size)
+    draw.text((width / 2, height / 2), text, font=font, fill=255, anchor="mm")
+    return np.asarray(picture, np.float32) / np.float32(255)
+
+
+def wrapped(text: str, font: Font, room: float) -> list[str]:
+    """The words in as few lines as fit into a width in pixels."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

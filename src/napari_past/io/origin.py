@@ -14,7 +14,7 @@ from anndata.io import read_elem
 
 from napari_past.errors import BadTable
 from napari_past.io.csv_table import csv_frame, csv_header, csv_provenance
-from napari_past.io.provenance import KEY, var_from_json
+from napari_past.io.provenance import KEY, MEASURED, var_from_json
 from napari_past.model import Model, bundled_models, load_model
 
 
@@ -35,6 +35,8 @@ class Origin:
 
     slide_unlike_training: str = ""
     """What to tell of a slide that looks unlike the training as a whole; else empty."""
+    measured: str = ""
+    """How the stain of a real slide was measured, one line; empty of predictions."""
 
     @property
     def predicted(self) -> bool:
@@ -86,6 +88,14 @@ def _of_h5ad(path: Path) -> Origin:
 
 def _origin(told: Mapping[str, object], var: pd.DataFrame, flags: object) -> Origin:
     model = told.get("model")
+    measured = told.get(MEASURED)
+    if isinstance(measured, Mapping):
+        name, vectors = measured.get("name", ""), measured.get("stain_vectors", "")
+        return Origin(
+            measured=f"{name}; {vectors}",
+            unit=str(measured.get("expression_unit", "")),
+            analysed=str(told.get("analysed", "")),
+        )
     if not isinstance(model, Mapping) or not model.get("name"):
         return Origin()
     unlike = None if flags is None else np.asarray(flags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_past.cli.run import unlike_lines
+from napari_past.report.flags import unlike_lines
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""What the calibrations in a model's card say of regions that nobody stained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_past.calibration.files import check_sha256
+from napari_past.calibration.predict import PredictedValue, predicted_h_score, predicted_value
+from napari_past.calibration.region_table import SCORE_UNIT
+from napari_past.genes import Resolved
+from napari_past.model import Model
+from napari_past.model.calibration import Calibration, Quantity
+from napari_past.stain import CountedCells, ScoreTable
+from napari_past.stain.dab import DAB_CUTOFFS
+
+SHOWN_REGIONS = 6
+"""On one line; a report's table has more."""
+DECIMALS: dict[Quantity, int] = {"od": 2, "h-score": 0, "percent": 1}
+INTERVAL = "95 % prediction interval"
+INSUFFICIENT = "insufficient"
+
+
+@dataclass(frozen=True)
+class CalibratedRow:
+    """What a calibration says of one region."""
+
+    region: str
+    predicted: PredictedValue
+    decimals: int
+    insufficient: str = ""
+    """Why the region has no score: too few cells. Then it has no calibrated one either."""
+
+    @property
+    def short(self) -> str:
+        """As "143 (101–190)"; a note stands in place of an interval that there is not."""
+        return self._text("")
+
+    @property
+    def sentence(self) -> str:
+        """As "predicted H-score (calibrated: SP1, 24 patients): 143 (95 % prediction interval
+        101–190)"."""
+        return f"{self.predicted.name}: {self._text(f'{INTERVAL} ')}"
+
+    def _text(self, before_interval: str) -> str:
+        if self.insufficient:
+            return INSUFFICIENT
+        value, low, high = (
+            _number(v, self.decimals)
+            for v in (self.predicted.value, self.predicted.low, self.predicted.high)
+        )
+        if not math.isnan(self.predicted.low):
+            return f"{value} ({before_interval}{low}–{high})"
+        return f"{value} ({self.predicted.note})" if self.predicted.note else value
+
+
+def calibrations_of(
+    model: Model, resolved: Resolved, predicted_by: str = ""
+) -> tuple[Calibration, ...]:
+    """The calibrations of a marker in a model's card that fit its values.
+
+    They are of the marker's genes, and of values in the model's unit or of pseudo-H-scores of them.
+
+    Parameters
+    ----------
+    predicted_by
+        SHA-256 of the model that made the values, where a file tells it: that of `model`, or of the
+        same model before the calibration was added to its card.
+
+    Raises
+    ------
+    BadTable
+        Another model made the values.
+    """
+    units = (model.expression_unit, SCORE_UNIT)
+    found = [
+        c
+        for c in model.card.calibrations
+        if set(c.genes) == set(resolved.symbols) and c.predicted_unit in units
+    ]
+    if predicted_by and predicted_by != model.sha256:
+        for calibration in found:
+            check_sha256(calibration, predicted_by, "another model")
+    return tuple(found)
+
+
+def calibrated_rows(
+    calibration: Calibration,
+    values: npt.NDArray[np.floating],
+    counted: CountedCells,
+    table: ScoreTable,
+) -> tuple[CalibratedRow, ...]:
+    """What a calibration says of each row of a table of scores.
+
+    Of matched cells' optical density an H-score follows, which is then given.
+
+    Parameters
+    ----------
+    calibration
+        Of the model and the marker of the values: see `calibrations_of`.
+    values
+        (n,), predicted values of the cells of `counted`, in the model's unit.
+    table
+        Scores of the same rows, in their order.
+    """
+    of_scores = calibration.predicted_unit == SCORE_UNIT
+    gives_score = calibration.quantity == "od" and calibration.cell_sd is not None
+    rows = []
+    for cells, row in zip(counted.rows, table.rows, strict=True):
+        given = np.array([row.h_score]) if of_scores else values[cells.index]
+        if gives_score:
+            predicted = predicted_h_score(calibration, given, DAB_CUTOFFS)
+        else:
+            predicted = predicted_value(calibration, given)
+        decimals = 0 if gives_score else DECIMALS[calibration.quantity]
+        rows.append(CalibratedRow(row.region, predicted, decimals, row.insufficient))
+    return tuple(rows)
+
+
+def calibrated_lines(
+    calibrations: Iterable[Calibration],
+    values: npt.NDArray[np.floating],
+    counted: CountedCells,
+    table: ScoreTable,
+) -> list[str]:
+    """A line for each calibration, with the first regions of the table."""
+    return [
+        _line(calibration, calibrated_rows(calibration, values, counted, table))
+        for calibration in calibrations
+    ]
+
+
+def _line(calibration: Calibration, rows: Sequence[CalibratedRow]) -> str:
+    told = [f"{row.region} {row.short}" for row in rows[:SHOWN_REGIONS]]
+    more = len(rows) - len(told)
+    if more:
+        told.append(f"and {more} more regions")
+    limits = calibration.held_out.limits
+    held_out = "" if limits is None else f"; limits of agreement {limits[0]:.3g} to {limits[1]:.3g}"
+    name = rows[0].predicted.name if rows else calibration.named()
+    return (
+        f"{name}: {', '.join(told)}; {INTERVAL}s from held-out patients{held_out}. "
+        "The table's scores are not calibrated."
+    )
+
+
+def _number(value: float, decimals: int) -> str:
+    return "–" if math.isnan(value) else f"{value:.{decimals}f}"

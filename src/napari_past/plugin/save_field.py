@@ -1,0 +1,76 @@
+"""A file to be written: typed, or chosen in a dialog that asks before it overwrites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
+
+from napari_past.errors import CannotWrite
+from napari_past.files import check_writable
+
+
+class SaveField(QWidget):
+    """Knows whether the user agreed to overwrite what is there.
+
+    Parameters
+    ----------
+    title
+        Of the dialog.
+    pattern
+        Its file kinds, as Qt has them: "PDF (*.pdf);;HTML (*.html)".
+    """
+
+    def __init__(self, title: str, pattern: str) -> None:
+        super().__init__()
+        self._title, self._pattern = title, pattern
+        self._agreed = ""
+        """The path that the system's dialog has asked about."""
+        self.edit = QLineEdit()
+        self.choose = QPushButton("Choose…")
+        self.choose.setAutoDefault(False)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.edit, 1)
+        layout.addWidget(self.choose)
+        self.choose.clicked.connect(self._on_choose)
+
+    @property
+    def text(self) -> str:
+        return self.edit.text().strip()
+
+    def set_text(self, text: str) -> None:
+        """Propose a path; nobody agreed to overwrite it."""
+        self.edit.setText(text)
+
+    def target(self) -> Path:
+        """Where to write.
+
+        Raises
+        ------
+        CannotWrite
+            No name; a file is there that nobody agreed to overwrite; the folder is missing or
+            read-only.
+        """
+        if not self.text:
+            raise CannotWrite("No file is named; type a name, or press Choose….")
+        path = Path(self.text).expanduser()
+        check_writable(path)
+        if path.exists() and self.text != self._agreed:
+            raise CannotWrite(
+                f"{path} is there already and stays as it is; give another name, or press Choose… "
+                "to replace it."
+            )
+        return path
+
+    def written(self) -> None:
+        """The file was written by us and may be written again."""
+        self._agreed = self.text
+
+    def _on_choose(self) -> None:
+        path, kind = QFileDialog.getSaveFileName(self, self._title, self.text, self._pattern)
+        if path:
+            # Qt asks about the name as it was typed, without the suffix that is added here.
+            asked = bool(Path(path).suffix)
+            self.edit.setText(path if asked else path + kind.partition("*")[2].rstrip(")"))
+            self._agreed = path if asked else ""
