@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -10,14 +11,21 @@ import numpy as np
 import pytest
 import shapely
 
+from napari_past.calibration import check_model
 from napari_past.calibration.calibrated import (
     calibrated_lines,
     calibrated_rows,
     calibrations_of,
 )
+from napari_past.calibration.files import carded
 from napari_past.errors import BadTable
 from napari_past.model import load_model
-from napari_past.model.calibration import Agreement, Calibration, PatientResiduals
+from napari_past.model.calibration import (
+    Agreement,
+    Calibration,
+    PatientResiduals,
+    parse_calibration,
+)
 from napari_past.model.files import copy_with_card
 from napari_past.sample import write_phantom
 from napari_past.stain import ScoreRules, count_cells, score_table
@@ -100,11 +108,42 @@ def test_too_few_cells_have_no_calibrated_score_either(past_mini, table):
 
 def test_pseudo_h_scores_are_mapped_where_they_were_calibrated(past_mini, table):
     of_scores = calibration(
-        past_mini, predicted_unit="pseudo-H-score", knots=((0.0, 0.0), (300.0, 150.0))
-    )
+        past_mini, predicted_unit="pseudo-H-score", knots=((0.0, 0.0), (300.0, 150.0)),
+        cutoffs=CUTOFFS.values,
+    )  # fmt: skip
     a, *_ = calibrated_rows(of_scores, *table)
     # Classes 2+, 3+, 3+, 3+: 100 · (2 + 9) / 4 = 275, and half of that.
     assert a.predicted.value == pytest.approx(137.5)
+
+
+def test_scores_at_other_cutoffs_are_not_mapped(past_mini, table):
+    values, counted, _ = table
+    of_scores = calibration(
+        past_mini, predicted_unit="pseudo-H-score", knots=((0.0, 0.0), (300.0, 150.0)),
+        cutoffs=CUTOFFS.values,
+    )  # fmt: skip
+    regions = [row.shape for row in counted.rows]
+    moved = score_table(values, counted.centers_um, Cutoffs(1, 2, 5, "set by you"), regions)
+    a, b, _ = calibrated_rows(of_scores, values, counted, moved)
+    assert math.isnan(a.predicted.value)
+    assert a.short == b.short == "– (calibrated at the cut-offs 1, 2, 3 alone)"
+    untold = of_scores.model_copy(update={"cutoffs": None})
+    a, *_ = calibrated_rows(untold, *table)
+    assert a.short == "– (the cut-offs of the calibrated scores are not known)"
+    # Values that are mapped themselves do not know of cut-offs.
+    a, *_ = calibrated_rows(calibration(past_mini), values, counted, moved)
+    assert a.predicted.value == pytest.approx(40)
+
+
+def test_an_older_calibration_of_scores_is_at_the_cards_cutoffs(past_mini, tmp_path):
+    old = calibration(past_mini, predicted_unit="pseudo-H-score", knots=((0.0, 0.0), (300.0, 1.0)))
+    told = json.loads(old.model_dump_json())
+    del told["cutoffs"]
+    again = parse_calibration(json.dumps(told), "old.json")
+    card = past_mini.card.model_copy(update={"calibrations": (again,)})
+    path = copy_with_card(Path(past_mini.path), tmp_path / "old.past.safetensors", card)
+    (found,) = calibrations_of(load_model(str(path)), past_mini.resolve("HER2"))
+    assert found.cutoffs == past_mini.cutoffs("ERBB2").values
 
 
 def test_density_of_matched_cells_gives_an_h_score(past_mini, table):
@@ -141,6 +180,23 @@ def test_calibrations_fit_marker_unit_and_model(past_mini, calibrated):
     with pytest.raises(BadTable, match="calibrate that model too"):
         calibrations_of(model, her2, "c" * 64)
     assert calibrations_of(model, er, "c" * 64) == ()
+
+
+def test_a_model_that_was_calibrated_twice_knows_its_own_cells(past_mini, calibrated, tmp_path):
+    once = load_model(str(calibrated))
+    er = {"marker": "ESR1 (ER)", "asked": "ER", "genes": ("ESR1",)}
+    second = calibration(once, clone="SP1", **er)
+    path = tmp_path / "twice.past.safetensors"
+    twice = load_model(str(copy_with_card(Path(once.path), path, carded(once, second))))
+    hashes = {past_mini.sha256, once.sha256, twice.sha256}
+    assert len(hashes) == 3
+    for marker in ("HER2", "ER"):
+        resolved = twice.resolve(marker)
+        for sha256 in hashes:
+            (found,) = calibrations_of(twice, resolved, sha256)
+            check_model(found, twice)
+        with pytest.raises(BadTable, match="calibrate that model too"):
+            calibrations_of(twice, resolved, "c" * 64)
 
 
 def test_score_and_card_tell_the_calibration(calibrated, command, tmp_path):

@@ -89,6 +89,8 @@ def he(tmp_path_factory, command):
     adata = read_h5ad(folder / "he.h5ad")
     values = np.asarray(adata.obs_vector("MKI67"))
     adata.uns["napari_past"]["cutoffs"]["MKI67"] = list(np.quantile(values, (0.4, 0.6, 0.8)))
+    # Nothing is hatched.
+    adata.obs["unlike_training"], adata.obs["unscored"] = False, ""
     adata.write_h5ad(folder / "he.h5ad")
     return folder
 
@@ -150,6 +152,19 @@ def test_a_table_of_slides_gives_dice_on_the_same_section_alone(he, restained):
     assert overlap.predicted_um2 > 1000
     assert pair_overlaps(table_of(he), "Ki67", same_section=False) == ((), (SERIAL,))
     assert pair_overlaps(table_of(he, measured_slide=""), "Ki67", True) == ((), ())
+
+
+@pytest.mark.parametrize("column", ["unlike_training", "unscored"])
+def test_what_the_viewer_hatches_is_no_brown(he, restained, column):
+    adata = read_h5ad(he / "he.h5ad")
+    n = adata.n_obs
+    told = np.ones(n, bool) if column == "unlike_training" else np.full(n, "blur")
+    adata.obs[column] = told
+    adata.write_h5ad(he / "hatched.h5ad")
+    table = table_of(he, landmarks="marks.csv", predicted_cells="hatched.h5ad")
+    (overlap,), _ = pair_overlaps(table, "Ki67", same_section=True)
+    assert overlap.measured_um2 > 1000
+    assert overlap.predicted_um2 == 0
 
 
 def test_cells_without_outlines_are_refused(he, restained):

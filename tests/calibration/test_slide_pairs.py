@@ -165,6 +165,24 @@ def test_cells_that_are_not_to_be_scored_do_not_count(folder):
     assert rows.predicted == pytest.approx([0.5, 1.0])
 
 
+@pytest.mark.parametrize("suffix", ["csv", "h5ad"])
+def test_measured_cells_that_are_not_to_be_scored_do_not_count(folder, suffix):
+    frame = pd.read_csv(folder / "ihc.csv")
+    # Half of A lies under pen, which reads as much brown.
+    frame["unscored"] = ["pen"] * 50 + [""] * 250
+    frame.loc[:49, "Nucleus: DAB OD mean"] = 2.0
+    frame.to_csv(folder / "ihc.csv", index=False)
+    obs = frame[["unscored", "Nucleus: DAB OD mean"]].rename(columns=lambda c: c.split(": ")[-1])
+    obs = obs.rename(columns={"DAB OD mean": "dab_od"}).set_index(frame.index.astype(str))
+    spatial = frame.iloc[:, :2].to_numpy()
+    anndata.AnnData(np.zeros((300, 1), np.float32), obs=obs, obsm={"spatial": spatial}).write_h5ad(
+        folder / "ihc.h5ad"
+    )
+    table = pairs(folder, measured_rois="ihc.geojson", measured_cells=f"ihc.{suffix}")
+    rows, _ = match_pairs(table, "ER")
+    assert rows.measured == pytest.approx([0.3, 0.5])
+
+
 def test_regions_without_a_name_are_told(folder):
     for name, x0, y0 in (("he", 0, 0), ("ihc", 300, 40)):
         write_regions([box("", x0, y0)], folder / f"{name}.geojson", MPP)

@@ -66,6 +66,8 @@ def test_scores_that_need_a_real_stain(command, table, rois):
     her2 = command("score", table, "--marker", "HER2", "--rois", rois)
     assert "left: HER2 score" in her2.out
     assert "on real stain only" not in her2.out
+    assert "HER2 is not reported as an H-score." in her2.out
+    assert "score: % positive" in her2.out
     pd_l1 = command("score", table, "--marker", "PD-L1", "--rois", rois)
     assert "left: TPS " in pd_l1.out
     assert "left: CPS: not told, since nobody said" in pd_l1.out
@@ -76,6 +78,7 @@ def test_scores_that_need_a_real_stain(command, table, rois):
     [
         (["--marker", "KRT5"], "'KRT5' is no marker of the panel"),
         (["--marker", "HER2", "--cutoffs", "0.2,0.4,0.6"], "score DAB membrane with them"),
+        (["--marker", "HER2", "--cutoffs", "0.5,0.7,1.5"], "score DAB membrane with them"),
     ],
 )
 def test_mistakes_of_score(command, table, arguments, told):
@@ -83,6 +86,16 @@ def test_mistakes_of_score(command, table, arguments, told):
     assert (done.code, done.out) == (2, "")
     assert told in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("of", ["slide", "cells"])
+def test_no_report_has_other_cutoffs_for_classes(command, drawn_ihc, table, tmp_path, of):
+    given = [table] if of == "cells" else [drawn_ihc.path, "--detector", "ihc-nuclear"]
+    out = tmp_path / "her2.html"
+    done = command("report", *given, "--marker", "HER2", "--cutoffs", "0.5,0.7,1.5", "--out", out)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "score DAB membrane with them" in done.err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

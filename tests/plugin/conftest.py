@@ -15,6 +15,7 @@ from skimage.color import rgb2lab
 
 from napari_past.engine import Cells, CellTable, looked_up, predict
 from napari_past.model import bank_readout, load_model, model_path, retrieval
+from napari_past.plugin import unscored
 from napari_past.sample import Phantom, draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
@@ -56,6 +57,12 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where regions and notes are saved: a test's own."""
     monkeypatch.setenv("NAPARI_PAST_DATA_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mask is looked for without the pause that lets a slide be drawn first."""
+    monkeypatch.setattr(unscored, "AFTER_MS", 0)
 
 
 @pytest.fixture

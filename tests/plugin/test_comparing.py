@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from napari_past.calibration import (
     write_calibration,
     write_region_table,
 )
+from napari_past.engine import MeasuredStain
 from napari_past.errors import PastError
 from napari_past.genes import resolve
 from napari_past.io import write_regions
@@ -27,9 +30,11 @@ from napari_past.plugin.compare_request import (
     PairDraft,
     PredictedFiles,
     PredictedInView,
+    RegionRows,
     compared,
     save_calibration,
 )
+from napari_past.quality import QualityMask
 from napari_past.types import TUMOUR, Region
 
 LONG_MS = 120_000
@@ -217,13 +222,17 @@ def test_two_slides_in_view_of_one_marker_and_model(tmp_path: Path) -> None:
     values = (centers[:, 0] > 50).astype(np.float32)
     box = {"A": (0, 0, 50, 100), "B": (50, 0, 100, 100)}
     regions = tuple(Region(name, TUMOUR, shapely.box(*at)) for name, at in box.items())
-    her2, er = model.resolve("HER2"), model.resolve("ER")
+    her2, er, esr1 = (model.resolve(name) for name in ("HER2", "ER", "ESR1"))
     density = np.where(values > 0, 0.6, 0.2).astype(np.float32)
     density[:5] = np.nan  # nothing is seen of them
 
+    def stained(asked, density=density, mask=None):
+        marker = MeasuredStain(compartment="membrane").resolve(asked)
+        return MeasuredInView("ihc", marker, density, centers, regions, mask)
+
     def draft(patient, sha256=model.sha256, resolved=her2):
         here = PredictedInView("he", resolved, values, centers, regions, None, sha256)
-        return PairDraft(patient, here, MeasuredInView("ihc", density, centers, regions))
+        return PairDraft(patient, here, stained("DAB membrane"))
 
     found = compared(CompareRequest(model, her2, (draft("P1"), draft("P2")), "od")).comparison
     predicted, measured = found.means
@@ -238,6 +247,28 @@ def test_two_slides_in_view_of_one_marker_and_model(tmp_path: Path) -> None:
     ):
         with pytest.raises(PastError, match=told):
             compared(CompareRequest(model, her2, (wrong,), "od"))
+    # Pen on the left of A reads as much brown; its cells count on neither slide.
+    labels = np.zeros((100, 100), np.uint8)
+    labels[:, :25] = 1
+    pen = QualityMask(labels, 1.0, "pen")
+    brown = np.where(centers[:, 0] < 25, np.float32(2), density)
+    parts = tuple(
+        replace(draft(patient), measured=stained("DAB membrane", brown, pen))
+        for patient in ("P1", "P2")
+    )
+    masked = compared(CompareRequest(model, her2, parts, "od")).comparison
+    assert masked.means[1] == pytest.approx([0.2, 0.6, 0.2, 0.6])
+    # Of ER (a nucleus) no membranes of CD8 make a calibration.
+    of_er = replace(draft("P1", resolved=er), measured=stained("CD8"))
+    with pytest.raises(PastError, match=r"measured as CD8: .*, but ESR1 \(ER\) is shown"):
+        compared(CompareRequest(model, er, (of_er,), "od"))
+    same = tuple(
+        replace(draft(patient, resolved=er), measured=stained("ER")) for patient in ("P1", "P2")
+    )
+    assert compared(CompareRequest(model, er, same, "od")).comparison.calibration is not None
+    # Who typed the gene has asked for the same stain.
+    gene = tuple(replace(d, predicted=replace(d.predicted, resolved=esr1)) for d in same)
+    assert compared(CompareRequest(model, esr1, gene, "od")).comparison.calibration is not None
     files = PredictedFiles(tmp_path / "none.h5ad", tmp_path / "none.geojson")
     missing = PairDraft("P1", files, draft("P1").measured)
     with pytest.raises(PastError, match="There is no file"):
@@ -257,3 +288,55 @@ def test_a_calibration_needs_a_name_that_says_what_it_is(tmp_path: Path, name, t
         save_calibration(model, calibration, "", "", Path(model.path))
     save_calibration(model, calibration, " SP1 ", "", tmp_path / "alone.json")
     assert '"clone": "SP1"' in (tmp_path / "alone.json").read_text()
+
+
+def test_a_calibration_of_another_model_is_not_saved_in_this_one(tmp_path: Path) -> None:
+    model = load_model("past-mini")
+    by = CalibratedBy.of(model, model.resolve("HER2"))
+    other = fit_calibration(patients(3, 1), replace(by, model_sha256="c" * 64))
+    for name in ("new.past.safetensors", "alone.json"):
+        with pytest.raises(PastError, match="calibrate that model too"):
+            save_calibration(model, other, "", "", tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.gui
+def test_what_ends_after_it_was_cancelled_is_not_of_the_next_model(asked, qtbot, tmp_path) -> None:
+    _, widget, dialog = asked
+    comparing = widget._outputs.comparing
+    model = load_model("past-mini")
+    write_region_table(patients(3, 1), tmp_path / "train.csv")
+    request = CompareRequest(
+        model, model.resolve("HER2"), (RegionRows(tmp_path / "train.csv"),), None
+    )
+    outcome = compared(request)
+    go_on = threading.Event()
+
+    def work(job) -> object:
+        go_on.wait(30)
+        return outcome  # it never looks whether it is cancelled
+
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        comparing._run(work, "Comparing …", comparing._on_compared)
+        comparing.set_model(model)
+        go_on.set()
+    assert comparing.result is None
+    assert not dialog.save.isEnabled()
+    assert dialog.message.text() == "Cancelled."
+
+
+@pytest.mark.gui
+def test_a_file_that_was_written_all_the_same_is_told(asked, qtbot, tmp_path) -> None:
+    _, widget, dialog = asked
+    comparing = widget._outputs.comparing
+    write_region_table(patients(3, 1), tmp_path / "train.csv")
+    comparing.add_table(str(tmp_path / "train.csv"))
+    done(qtbot, widget, dialog.compare)
+    target = tmp_path / "alone.json"
+    dialog.saved_as.set_text(str(target))
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        comparing.save()
+        comparing.set_model(load_model("past-mini"))
+    assert dialog.message.text() == f"{target} was written before it could be cancelled."
+    assert target.exists()
+    assert not dialog.load.isVisibleTo(dialog)

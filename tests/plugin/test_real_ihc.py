@@ -7,13 +7,13 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 from napari.layers import Points
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 
 from napari_past.engine import MeasuredStain, predict
 from napari_past.plugin.slide_kind import IHC_MEMBRANE, IHC_NUCLEAR
 from napari_past.slide import open_slide
 from napari_past.stain.slide_kind import H_AND_E
-from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE
+from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Cutoffs
 
 pytestmark = pytest.mark.gui
 
@@ -85,6 +85,7 @@ def test_measured_values_take_the_place_of_predictions(ihc, qtbot, measured) -> 
     for widget_of_models in (panel.models, panel.compare, panel.banner, panel.types):
         assert not widget_of_models.isVisibleTo(panel)
     assert panel.notice.text() == MEASURED_RESEARCH_USE
+    assert widget._outputs.reporting.dialog.notice.text() == MEASURED_RESEARCH_USE
 
 
 def test_cells_and_regions_are_told_as_measured(ihc, qtbot) -> None:
@@ -120,6 +121,34 @@ def test_membranes_have_their_own_kind_and_scores(ihc, qtbot, measured) -> None:
     assert any("HER2 score" in tip for tip in tips)
 
 
+def test_classes_of_her2_have_no_cutoffs_to_move(ihc, qtbot) -> None:
+    _, widget = ihc
+    choose(qtbot, widget, IHC_MEMBRANE)
+    box, annotating = widget.panel.cutoffs, widget._annotating
+    model = widget.session.model
+    # As an earlier version kept them: cells of class 1 would become 3+.
+    annotating.set_cutoffs(model.name, model.resolve("HER2"), Cutoffs(0.5, 0.7, 0.95, "set by you"))
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.panel.gene.set_gene("HER2")
+    assert box.cutoffs.values == widget.shown.cutoffs.values == (1, 2, 3)
+    for part in (*box.spins, box.reset, box.copy):
+        assert not part.isEnabled()
+    assert box.source.text().endswith("classes have no other cut-offs")
+    histogram = box.cells.histogram
+    place = QPoint(round(histogram.line_px(0)), 40)
+    assert histogram.line_at(place.x(), place.y()) is None
+    qtbot.mousePress(histogram, Qt.MouseButton.LeftButton, pos=place)
+    assert not histogram.held
+    qtbot.mouseRelease(histogram, Qt.MouseButton.LeftButton, pos=place)
+    qtbot.keyClick(histogram, Qt.Key.Key_Left)
+    assert box.cutoffs.values == (1, 2, 3)
+    assert widget.scores.score_name == "% positive", "no H-score of classes"
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.panel.gene.set_gene("DAB membrane")
+    assert all(spin.isEnabled() for spin in box.spins)
+    assert histogram.line_at(histogram.line_px(0), 40) == 0
+
+
 def test_the_kind_is_kept_with_the_slide_and_can_be_changed_back(
     ihc, docked, drawn_ihc, qtbot
 ) -> None:
@@ -136,7 +165,28 @@ def test_the_kind_is_kept_with_the_slide_and_can_be_changed_back(
     assert panel.gene.model is widget._model
     assert panel.models.isVisibleTo(panel)
     assert panel.notice.text() == RESEARCH_USE
+    assert widget._outputs.reporting.dialog.notice.text() == RESEARCH_USE
     assert "past-mini was trained on" in panel.banner.text()
+
+
+def test_a_gene_comes_back_with_the_kind(ihc, qtbot) -> None:
+    viewer, widget = ihc
+    box = widget.panel.gene
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.stain_slide()
+    box.set_gene("ESR1")
+    choose(qtbot, widget, IHC_NUCLEAR)
+    assert box.current.name == "DAB nucleus"
+    choose(qtbot, widget, H_AND_E)
+    assert box.box.currentText() == box.current.name == "ESR1"
+    assert [layer.name for layer in points_of(viewer)] == ["ESR1 · past-mini"]
+    # A name that means nothing gives way to the first marker.
+    box.set_gene("NOGENE")
+    choose(qtbot, widget, IHC_NUCLEAR)
+    box.set_gene("Ki67")
+    choose(qtbot, widget, H_AND_E)
+    assert box.box.currentText() == box.box.itemText(0)
+    assert box.current is not None
 
 
 def test_exported_cells_are_measured_ones(ihc, qtbot, tmp_path, command) -> None:

@@ -11,6 +11,7 @@ from napari_past.plugin.region_shapes import (
     add_regions_layer,
     all_regions,
     complete_names,
+    keep_edges_visible,
     regions_of,
     set_role,
 )
@@ -80,3 +81,14 @@ def test_pixel_size_moves_all_layers_together(viewer: ViewerModel) -> None:
     assert {str(unit) for layer in viewer.layers for unit in layer.units} == {"micrometer"}
     npt.assert_allclose(viewer.scene.camera.center[-2:], (12.5, 15))
     assert viewer.scene.camera.zoom == 8.0
+
+
+@pytest.mark.parametrize(("canvas_mpp", "width_um"), [(0.5, 3.0), (2.0, 3.0), (4.0, 6.0)])
+def test_edges_are_never_thinner_than_the_canvas_shows(viewer, canvas_mpp, width_um) -> None:
+    triangle = [[0, 0], [0, 90], [90, 90]]
+    ours = add_regions_layer(viewer)
+    ours.add_polygons([triangle])
+    theirs = viewer.add_shapes([triangle], shape_type="polygon", edge_width=1.0)
+    keep_edges_visible(viewer.layers, canvas_mpp)
+    assert list(ours.edge_width) == [width_um]
+    assert list(theirs.edge_width) == [1.0]

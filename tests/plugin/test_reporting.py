@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QObject, Qt
 
+from napari_past.errors import CannotWrite
+from napari_past.plugin.jobs import Jobs
 from napari_past.plugin.report_dialog import NO_SLIDE
+from napari_past.plugin.save_field import SaveField
 from napari_past.report.case_code import NO_CASE_CODE
 from napari_past.types import RESEARCH_USE
 
@@ -109,6 +113,52 @@ def test_cancelled_writes_nothing(asked, qtbot, tmp_path: Path) -> None:
         click(qtbot, dialog.stop)
     assert dialog.message.text() == "Cancelled; nothing was written."
     assert not (tmp_path / "report.pdf").exists()
+
+
+def test_a_report_that_was_written_all_the_same_is_told(asked, qtbot, tmp_path: Path) -> None:
+    _, widget, dialog = asked
+    reporting = widget._outputs.reporting
+
+    def cancel_late(done: int, total: int, what: str) -> None:
+        if what.startswith("Writing"):
+            reporting.cancel()
+
+    reporting._stepped.connect(cancel_late, Qt.ConnectionType.DirectConnection)
+    write(qtbot, widget, dialog)
+    out = tmp_path / "report.pdf"
+    assert dialog.message.text() == f"{out} was written before it could be cancelled."
+    assert out.exists()
+    assert not dialog.show_file.isVisibleTo(dialog), "another slide may be in view"
+    click(qtbot, dialog.write)
+    assert "is there already" in dialog.message.text()
+
+
+def test_a_written_file_allows_no_other(qtbot, tmp_path: Path) -> None:
+    field = SaveField("Report", "PDF (*.pdf)")
+    qtbot.addWidget(field)
+    ours, theirs = tmp_path / "ours.pdf", tmp_path / "theirs.pdf"
+    for path in (ours, theirs):
+        path.write_text("somebody's")
+    field.set_text(str(theirs))
+    field.written(ours)
+    with pytest.raises(CannotWrite, match="is there already"):
+        field.target()
+    field.edit.setText(str(ours))
+    assert field.target() == ours
+    # Proposed for another slide, nobody agreed to it.
+    field.set_text(str(ours))
+    with pytest.raises(CannotWrite, match="is there already"):
+        field.target()
+
+
+def test_a_cancelled_job_hands_nothing_over(qtbot) -> None:
+    parent, told, go_on = QObject(), [], threading.Event()
+    jobs = Jobs(parent)
+    with qtbot.waitSignal(jobs.idle, timeout=LONG_MS):
+        jobs.run(lambda job: go_on.wait(30), "waits", told.append)
+        jobs.clear()
+        go_on.set()
+    assert told == []
 
 
 def test_a_case_code_stays_with_its_slide(asked, qtbot) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from napari_past.plugin.tissue_area import counted_tissue_mm2
+from napari_past.plugin.tissue_area import counted_tissue_mm2, tiles_with_values
 from napari_past.quality import QualityMask
 from napari_past.slide.tissue import TissueMask
 from napari_past.types import IGNORE, TUMOUR, Region
@@ -47,3 +47,11 @@ def test_tiles_reach_beyond_the_slide() -> None:
     assert counted_tissue_mm2(tissue(), np.array([[0, 0, 1e4, 1e4]])) == pytest.approx(
         18 * 30 * PX_MM2
     )
+
+
+def test_tiles_with_cells_that_wait_are_told_apart() -> None:
+    tiles = np.array([[0, 0, 80, 80], [80, 0, 80, 80], [0, 80, 80, 80], [240, 160, 80, 80]], float)
+    waiting = np.array([[81.0, 79.9], [300.0, 200.0], [2000.0, 40.0]])
+    np.testing.assert_array_equal(tiles_with_values(tiles, waiting), tiles[[0, 2]])
+    np.testing.assert_array_equal(tiles_with_values(tiles, waiting[:0]), tiles)
+    assert len(tiles_with_values(tiles[:0], waiting)) == 0

@@ -17,6 +17,7 @@ from napari_past.plugin.curtain import Curtain
 from napari_past.plugin.staining import Look, staining
 from napari_past.plugin.virtual_cells import VirtualCells, virtual_cells
 from napari_past.plugin.virtual_drawing import VirtualDrawing
+from napari_past.plugin.virtual_export import view_picture
 from napari_past.plugin.virtual_level import VirtualLevel, overview_of
 from napari_past.quality import QualityMask
 from napari_past.slide import open_slide
@@ -80,8 +81,10 @@ def drawn_at_last(drawing: VirtualDrawing, *window: int) -> np.ndarray:
     told = threading.Event()
     drawing._on_drawn = told.set
     for _ in range(100):
+        drawn = drawing.drawn
         rgb, there = drawing.glimpse(0, *window)
-        if there.all() and not drawing.busy:
+        # What was drawn since the glimpse is not in it.
+        if there.all() and not drawing.busy and drawing.drawn == drawn:
             return rgb
         assert told.wait(30)
         told.clear()
@@ -160,6 +163,19 @@ def test_another_gene_is_never_seen_under_this_ones_name(drawing, table):
     drawing.close()  # so that nothing new is drawn
     _, there = drawing.glimpse(0, 0, 640, 0, 900)
     assert not there.any()
+
+
+def test_a_saved_view_is_of_the_cells_that_its_words_name(drawing, table, slide, profile):
+    """Whatever is drawn on the canvas by the time the picture is made."""
+    asked, window = cells_of(table, "MKI67"), (0, 512, 0, 768)
+    alone = VirtualDrawing(slide.display_pixels, slide.mpp, profile, lambda: None)
+    alone.set_cells(asked)
+    expected = view_picture(alone, 0, window, asked)
+    drawing.set_cells(cells_of(table, "KRT19"))
+    npt.assert_array_equal(view_picture(drawing, 0, window, asked), expected)
+    other = drawing.cells
+    assert other is not None
+    assert (view_picture(drawing, 0, window, other) != expected).any()
 
 
 def test_new_tiles_outdate_only_their_surroundings(table):

@@ -270,6 +270,23 @@ def test_naparis_own_way_to_save_the_layer_is_marked(looking, qtbot, tmp_path: P
     assert (saved[..., :3] != small).any()
 
 
+def test_the_overview_never_has_the_former_gene(looking, qtbot):
+    _, widget = looking(Way.VIRTUAL)
+    virtual = widget._virtual.layer
+    qtbot.waitUntil(lambda: virtual._overview_fresh, timeout=LONG_MS)
+    assert np.ptp(virtual._overview) > 0
+    virtual._overview_fresh = False
+    virtual._draw_overview()  # the former gene's is on its way
+    assert virtual._latest.busy
+    widget.panel.gene.set_gene("VIM")
+    widget._virtual._update()
+    virtual._overview_timer.stop()
+    assert virtual.layer.name.startswith("VIM")
+    qtbot.waitUntil(lambda: not virtual._latest.busy, timeout=LONG_MS)
+    assert not virtual._overview_fresh
+    assert np.ptp(virtual._overview) == 0
+
+
 def test_pictures_of_the_canvas_carry_the_words(looking):
     viewer, _ = looking(Way.VIRTUAL)
     with_words = viewer.screenshot(flash=False)

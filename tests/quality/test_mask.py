@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
 from napari_past.quality import UNSCORED_KINDS, QualityMask
 
@@ -37,3 +38,18 @@ def test_area_by_kind():
 def test_what_is_no_mask_is_refused(labels, mpp, message):
     with pytest.raises(ValueError, match=message):
         QualityMask(labels, mpp, "by hand")
+
+
+def test_area_within_a_polygon_is_that_of_pixels_whose_centre_is_inside() -> None:
+    labels = np.zeros((10, 20), np.uint8)
+    labels[2:6, 5:15] = 3
+    mask = QualityMask(labels, 8.0, "drawn")
+    px_mm2 = 64e-6
+    everywhere = shapely.box(-1e4, -1e4, 1e4, 1e4)
+    assert mask.area_within(everywhere) == pytest.approx(40 * px_mm2)
+    # columns 5 to 9, of which the last one's centre is at 76 µm; rows 2 and 3
+    assert mask.area_within(shapely.box(0, 0, 77, 30)) == pytest.approx(10 * px_mm2)
+    two = shapely.union_all([shapely.box(40, 16, 48, 24), shapely.box(112, 40, 120, 48)])
+    assert mask.area_within(two) == pytest.approx(2 * px_mm2)
+    assert mask.area_within(shapely.box(-90, -90, -10, -10)) == 0
+    assert mask.area_within(shapely.Polygon()) == 0

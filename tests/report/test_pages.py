@@ -230,3 +230,14 @@ def test_a_measured_slide_is_not_called_predicted(slide):
     assert facts["Measured"].startswith("DAB optical density · haematoxylin ")
     assert "model's error" not in facts["Intervals"]
     assert not {"Model", "Evidence", "Calibration", "Unlike training"} & set(facts)
+    (warning,) = page.warnings
+    assert warning.startswith("The slide looks like H&E (pink and purple), but its DAB is measured")
+
+
+def test_a_stained_slide_that_a_model_reads_is_warned_of_first(drawn_ihc):
+    with open_slide(drawn_ihc.path) as opened:
+        cells = predict(opened, region=(50, 50, 60, 60)).compute()
+        found = findings_of_cells(cells, opened, {"HER2": LIMITS})
+        (page,) = slide_pages(found)
+    assert found.mismatch == page.warnings[0]
+    assert "looks like IHC (brown on blue), but a model for H&E reads it" in page.warnings[0]

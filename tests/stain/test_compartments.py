@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_past.genes import resolve
 from napari_past.stain.compartments import (
     COMPARTMENTS,
     cell_densities,
     cell_shapes,
+    compartment_of,
     membrane_sectors,
 )
 from napari_past.types import FoundCells, Outlines, PixelGrid
@@ -170,3 +172,14 @@ def test_no_cells():
 def test_widths_that_are_none(ring_um, membrane_um):
     with pytest.raises(ValueError, match="band"):
         cell_shapes(FoundCells.empty(), ring_um, membrane_um)
+
+
+@pytest.mark.parametrize(
+    ("name", "compartment"),
+    [
+        ("ER", "nucleus"), ("HER2", "membrane"), ("vimentin", "cytoplasm"), ("PSA", "cytoplasm"),
+        ("β-catenin", "membrane"), ("KRT5", "cytoplasm"),
+    ],
+)  # fmt: skip
+def test_a_stain_is_drawn_where_the_panel_names_it_first(name, compartment):
+    assert compartment_of(resolve(name).marker) == compartment

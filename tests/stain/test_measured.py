@@ -102,8 +102,19 @@ def test_her2_has_the_class_of_its_membrane():
 def test_densities_are_no_cutoffs_of_classes():
     with pytest.raises(MissingCutoffs, match="score DAB membrane with them"):
         check_cutoffs("HER2", DAB_CUTOFFS)
+    for others in ((0.5, 0.7, 0.95), (0.5, 0.7, 1.5), (1, 2, 4)):
+        with pytest.raises(MissingCutoffs, match="classes 0 to 3"):
+            check_cutoffs("HER2", Cutoffs(*others, "given"))
     check_cutoffs("HER2", Cutoffs(1, 2, 3, "given"))
     check_cutoffs("ER", DAB_CUTOFFS)
+
+
+@pytest.mark.parametrize("name", ["HER2", HER2_CLASS])
+def test_classes_of_completeness_have_no_h_score(name):
+    rules = rules_of(resolve_measured(name))
+    assert not rules.h_score
+    assert rules.score_name == "% positive"
+    assert "is not reported as an H-score." in rules.sentence
 
 
 @pytest.mark.parametrize("typed", ["Ki67", "ki-67", "MKI67", " MIB-1 "])

@@ -67,5 +67,7 @@ def test_on_a_real_stain_nothing_is_pseudo():
     predicted, measured = (rules_of(resolve("ER"), measured=m) for m in (False, True))
     assert (predicted.h_score_name, predicted.allred_name) == ("pseudo-H-score", "pseudo-Allred")
     assert (measured.h_score_name, measured.allred_name) == ("H-score", "Allred")
-    assert rules_of(resolve("HER2"), measured=True).sentence == ""
+    assert rules_of(resolve("HER2")).h_score
+    assert not rules_of(resolve("HER2"), measured=True).h_score, "its values are classes"
+    assert rules_of(resolve("PSMA"), measured=True).h_score
     assert rules_of(resolve("p53"), measured=True).scores == ("percent",)

@@ -153,6 +153,33 @@ def test_densities_by_hand():
     assert (row.area_mm2, row.density_mm2, row.positive_mm2) == (2.0, 2.0, 1.5)
 
 
+def test_what_is_not_scored_is_left_out_of_the_area():
+    regions = [
+        Region("mm", "Tumour", shapely.box(0, 0, 1000, 2000)),
+        Region("far", "Tumour", shapely.box(5000, 0, 6000, 1000)),
+        Region("fold", "Ignore*", shapely.box(0, 400, 1000, 600)),
+    ]
+    away = shapely.box(0, 0, 1000, 500)
+    rows = score_table(
+        FOUR, LINE, CUTOFFS, regions, unscored=[False, True, False, False],
+        unscored_within=lambda polygon_um: polygon_um.intersection(away).area / 1e6,
+    ).rows  # fmt: skip
+    # what is ignored and not scored is not subtracted twice
+    assert [row.area_mm2 for row in rows] == pytest.approx([1.4, 1.0])
+    assert rows[0].density_mm2 == pytest.approx(3 / 1.4)
+    assert "not scored" not in rows[0].explanation
+
+
+def test_an_area_of_which_nobody_tells_what_is_scored_is_unknown():
+    regions = [box(0, 100, "Tumour", "a"), box(25, 100, "Tumour", "b")]
+    a, b = score_table(FOUR, LINE, CUTOFFS, regions, unscored=[True, False, False, False]).rows
+    assert math.isnan(a.area_mm2)
+    assert math.isnan(a.density_mm2)
+    assert "Part of a is not scored" in a.explanation
+    assert b.area_mm2 > 0
+    assert "not scored" not in b.explanation
+
+
 @pytest.mark.parametrize(("n3", "text"), [(1, "1"), (3, "2"), (0, "0")])
 def test_the_h_score_is_shown_as_a_whole_number(n3, text):
     values = [0.0] * (600 - n3) + [3.0] * n3  # 0.5 a cell

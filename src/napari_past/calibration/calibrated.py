@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.calibration.files import check_sha256
+from napari_past.calibration.files import check_sha256, known_sha256
+from napari_past.calibration.fit import card_cutoffs
 from napari_past.calibration.predict import PredictedValue, predicted_h_score, predicted_value
 from napari_past.calibration.region_table import SCORE_UNIT
 from napari_past.genes import Resolved
@@ -17,6 +18,7 @@ from napari_past.model import Model
 from napari_past.model.calibration import Calibration, Quantity
 from napari_past.stain import CountedCells, ScoreTable
 from napari_past.stain.dab import DAB_CUTOFFS
+from napari_past.types import Cutoffs
 
 SHOWN_REGIONS = 6
 """On one line; a report's table has more."""
@@ -64,6 +66,7 @@ def calibrations_of(
     """The calibrations of a marker in a model's card that fit its values.
 
     They are of the marker's genes, and of values in the model's unit or of pseudo-H-scores of them.
+    Scores whose cut-offs are not told were counted at those of the model's card.
 
     Parameters
     ----------
@@ -82,10 +85,15 @@ def calibrations_of(
         for c in model.card.calibrations
         if set(c.genes) == set(resolved.symbols) and c.predicted_unit in units
     ]
-    if predicted_by and predicted_by != model.sha256:
-        for calibration in found:
-            check_sha256(calibration, predicted_by, "another model")
-    return tuple(found)
+    if found and predicted_by and predicted_by not in known_sha256(model):
+        check_sha256(found[0], predicted_by, "another model")
+    own = card_cutoffs(model, resolved)
+    return tuple(
+        c.model_copy(update={"cutoffs": own})
+        if c.predicted_unit == SCORE_UNIT and c.cutoffs is None
+        else c
+        for c in found
+    )
 
 
 def calibrated_rows(
@@ -96,7 +104,9 @@ def calibrated_rows(
 ) -> tuple[CalibratedRow, ...]:
     """What a calibration says of each row of a table of scores.
 
-    Of matched cells' optical density an H-score follows, which is then given.
+    Of matched cells' optical density an H-score follows, which is then given. Pseudo-H-scores are
+    mapped only where they were counted at the cut-offs of those that were calibrated; at others a
+    note stands in place of a number.
 
     Parameters
     ----------
@@ -108,11 +118,15 @@ def calibrated_rows(
         Scores of the same rows, in their order.
     """
     of_scores = calibration.predicted_unit == SCORE_UNIT
+    why_not = _other_cutoffs(calibration, table.cutoffs) if of_scores else ""
     gives_score = calibration.quantity == "od" and calibration.cell_sd is not None
     rows = []
     for cells, row in zip(counted.rows, table.rows, strict=True):
         given = np.array([row.h_score]) if of_scores else values[cells.index]
-        if gives_score:
+        if why_not:
+            nothing = (math.nan,) * 3
+            predicted = PredictedValue(calibration.named(), *nothing, why_not)
+        elif gives_score:
             predicted = predicted_h_score(calibration, given, DAB_CUTOFFS)
         else:
             predicted = predicted_value(calibration, given)
@@ -132,6 +146,17 @@ def calibrated_lines(
         _line(calibration, calibrated_rows(calibration, values, counted, table))
         for calibration in calibrations
     ]
+
+
+def _other_cutoffs(calibration: Calibration, cutoffs: Cutoffs) -> str:
+    """Why scores at some cut-offs are not mapped; empty where they are."""
+    known = calibration.cutoffs
+    if known is None:
+        return "the cut-offs of the calibrated scores are not known"
+    # What went through a text file may differ in its last digit.
+    if np.allclose(cutoffs.values, known, rtol=1e-6, atol=0):
+        return ""
+    return f"calibrated at the cut-offs {', '.join(f'{v:.4g}' for v in known)} alone"
 
 
 def _line(calibration: Calibration, rows: Sequence[CalibratedRow]) -> str:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from napari_past import __version__
 from napari_past.calibration.calibrated import calibrated_lines, calibrations_of
-from napari_past.engine import Cells, analysed, h_score
+from napari_past.engine import Cells, analysed, h_score, look_of, mismatch
 from napari_past.engine.annotated import unscored_kinds
 from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.errors import PastError
@@ -83,6 +83,7 @@ def findings_of_cells(
             ("detector", cells.plan.detector.name),
         ),
         slide=slide,
+        mismatch=mismatch(look_of(slide), isinstance(model, MeasuredStain)),
     )
     if isinstance(model, MeasuredStain):
         symbols = (symbol for name in asked for symbol in cells.resolve(name).symbols)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,9 @@ import numpy.typing as npt
 from napari_past.calibration.agreement import agreement
 from napari_past.calibration.matched import Matched, patient_digest
 from napari_past.calibration.monotone import Knots, mapped, monotone_map
-from napari_past.errors import BadTable
+from napari_past.calibration.region_table import SCORE_UNIT
+from napari_past.engine import chosen_cutoffs
+from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.genes import Resolved
 from napari_past.model import Model
 from napari_past.model.calibration import UNITS, Calibration, PatientResiduals
@@ -32,6 +34,8 @@ class CalibratedBy:
     predicted_unit: str
     clone: str = ""
     scanner: str = ""
+    cutoffs: tuple[float, float, float] | None = None
+    """Of scores; None where values are mapped."""
 
     @staticmethod
     def of(model: Model, resolved: Resolved, clone: str = "", scanner: str = "") -> CalibratedBy:
@@ -46,6 +50,19 @@ class CalibratedBy:
             clone=clone.strip(),
             scanner=scanner.strip(),
         )
+
+    def of_scores(self, model: Model, resolved: Resolved) -> CalibratedBy:
+        """The same, of pseudo-H-scores at the cut-offs of the model's card."""
+        cutoffs = card_cutoffs(model, resolved)
+        return replace(self, predicted_unit=SCORE_UNIT, cutoffs=cutoffs)
+
+
+def card_cutoffs(model: Model, resolved: Resolved) -> tuple[float, float, float] | None:
+    """The cut-offs of a marker in a model's card; None where it has none."""
+    try:
+        return chosen_cutoffs(model, resolved).values
+    except MissingCutoffs:
+        return None
 
 
 def fit_calibration(matched: Matched, by: CalibratedBy) -> Calibration:
@@ -101,6 +118,7 @@ def fit_calibration(matched: Matched, by: CalibratedBy) -> Calibration:
             for i, name in enumerate(matched.patient_names)
         ),
         cell_sd=_cell_sd(matched, estimated),
+        cutoffs=by.cutoffs,
     )
 
 

@@ -102,6 +102,7 @@ def virtual_mask(
     found: npt.NDArray[np.integer],
     compartment: Compartment,
     profile: StainProfile,
+    unreliable: npt.NDArray[np.bool_] | None = None,
 ) -> MaskOf:
     """Brown of the virtual stain of an H&E slide, drawn by class as the viewer draws it.
 
@@ -109,9 +110,11 @@ def virtual_mask(
     ----------
     found
         (n,), class of each cell, 0 to 3; −1 for cells without one, which are not drawn brown.
+    unreliable
+        (n,), cells that are hatched grey; none if omitted.
     """
     density = class_densities(found)
-    unreliable = np.zeros(len(cells), np.bool_)
+    hatched = np.zeros(len(cells), np.bool_) if unreliable is None else unreliable
     x, y = cells.centers_um.T
 
     def mask(grid: PixelGrid, shape: tuple[int, int]) -> Mask:
@@ -123,10 +126,12 @@ def virtual_mask(
         )  # fmt: skip
         rgb = slide.read_grid(column, row, shape[1], shape[0], grid.mpp)
         drawn = virtual_stain(
-            rgb, grid, cells.take(near), density[near], unreliable[near],
+            rgb, grid, cells.take(near), density[near], hatched[near],
             compartment, profile,
         )  # fmt: skip
-        return np.asarray(stain_densities(drawn, virtual_stains())[1] >= DAB_POSITIVE)
+        brown = stain_densities(drawn, virtual_stains())[1] >= DAB_POSITIVE
+        # Split into the two stains, the grey of hatched cells would pass for some of each.
+        return np.asarray(brown & (np.ptp(drawn, axis=-1) > 0))
 
     return mask
 

@@ -12,7 +12,8 @@ from napari_past.errors import BadTable
 from napari_past.files import existing_file
 from napari_past.io import read_h5ad
 from napari_past.io.csv_table import csv_frame, csv_header, numbers
-from napari_past.io.provenance import KEY, Provenance
+from napari_past.io.marker_table import unscored_reasons
+from napari_past.io.provenance import KEY, UNSCORED, Provenance
 
 DENSITY_COLUMNS = (
     "dab_od", "dab_od_mean", "DAB OD mean", "Nucleus: DAB OD mean", "Cell: DAB OD mean",
@@ -38,7 +39,8 @@ def read_measured_cells(path: str | Path, column: str | None = None) -> Measured
     """The positions and the optical density of the cells in a ``.csv`` or ``.h5ad`` file.
 
     A CSV has ``x_um,y_um``, or QuPath's "Centroid X µm" and "Centroid Y µm"; an ``.h5ad`` has
-    ``obsm["spatial"]`` and the density in ``obs`` or as a column of ``X``.
+    ``obsm["spatial"]`` and the density in ``obs`` or as a column of ``X``. Cells that are not to be
+    scored (a column ``unscored``: blur, pen …) are left out.
 
     Parameters
     ----------
@@ -75,7 +77,10 @@ def _from_csv(source: Path, column: str | None) -> MeasuredCells:
             f"{source.name} has no columns x_um and y_um; give the cells' positions in µm."
         )
     density = _column(header, source, column)
-    frame = csv_frame(source, columns=[*places, density])
+    flagged = [UNSCORED] if UNSCORED in header else []
+    frame = csv_frame(source, columns=[*places, density, *flagged])
+    if flagged:
+        frame = frame[unscored_reasons(frame[UNSCORED], len(frame), source) == ""]
     centers_um = numbers(frame[list(places)], source)
     return MeasuredCells(centers_um, numbers(frame[[density]], source)[:, 0], None)
 
@@ -90,10 +95,13 @@ def _from_h5ad(source: Path, column: str | None) -> MeasuredCells:
         values = np.asarray(adata.obs_vector(density), np.float64)
     centers_um = np.asarray(adata.obsm["spatial"], np.float64)[:, :2]
     provenance = Provenance.of(adata.uns.get(KEY))
+    kept = np.ones(len(values), np.bool_)
+    if UNSCORED in adata.obs:
+        kept = unscored_reasons(adata.obs[UNSCORED], len(values), source) == ""
     if provenance.measured:
         # Of a crowded cell no membrane may be seen: that is no mistake in our own tables.
-        seen = np.isfinite(values)
-        centers_um, values = centers_um[seen], values[seen]
+        kept &= np.isfinite(values)
+    centers_um, values = centers_um[kept], values[kept]
     return MeasuredCells(centers_um, values, provenance.slide_mpp)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_past.calibration.landmarks import read_landmarks
 from napari_past.calibration.mask_overlap import (
     SERIAL,
@@ -17,11 +20,11 @@ from napari_past.cells import tissue_sample
 from napari_past.cells.stains import estimate_stains
 from napari_past.engine.measured import SAMPLE_MPP, MeasuredStain
 from napari_past.errors import BadTable, MissingCutoffs
-from napari_past.genes.marker import Marker
-from napari_past.io import found_cells, read_h5ad, read_marker_table, read_regions
+from napari_past.io import MarkerTable, found_cells, read_h5ad, read_marker_table, read_regions
+from napari_past.io.origin import read_origin
 from napari_past.slide import open_slide
 from napari_past.stain import classes
-from napari_past.stain.compartments import COMPARTMENTS, Compartment
+from napari_past.stain.compartments import compartment_of
 
 
 def pair_overlaps(
@@ -80,12 +83,18 @@ def _of_pair(pair: PairFiles, marker: str) -> tuple[MaskOverlap, ...]:
         stains = MeasuredStain().fitted(ihc).stains
         assert stains is not None, "fitted"
         found = classes(table.values, table.cutoffs)
-        drawn = virtual_mask(he, cells, found, _compartment(table.resolved.marker), profile)
+        drawn = virtual_mask(
+            he, cells, found, compartment_of(table.resolved.marker), profile,
+            _unreliable(pair.predicted_cells, table),
+        )  # fmt: skip
         whose = f"{pair.patient} · {pair.slide}" if pair.slide else pair.patient
         return mask_overlaps(whose, regions, drawn, dab_mask(ihc, stains, affine))
 
 
-def _compartment(marker: Marker | None) -> Compartment:
-    """Where the virtual stain of a marker is drawn; of a gene alone, in the nucleus."""
-    known = () if marker is None else marker.compartments
-    return next((c for c in COMPARTMENTS if c in known), "nucleus")
+def _unreliable(path: Path, table: MarkerTable) -> npt.NDArray[np.bool_]:
+    """Which cells of a table (n,) the viewer hatches: unlike the training, or not to be scored."""
+    flags = read_origin(path).unlike_training
+    hatched = np.zeros(len(table.values), np.bool_) if flags is None else flags.copy()
+    if table.unscored is not None:
+        hatched |= table.unscored != ""
+    return np.asarray(hatched)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 
 from napari_past.calibration import (
@@ -12,9 +11,9 @@ from napari_past.calibration import (
     write_calibration,
     write_region_table,
 )
-from napari_past.calibration.files import carded
+from napari_past.calibration.files import carded, known_sha256
 from napari_past.calibration.page import calibration_lines
-from napari_past.calibration.region_table import SCORE_UNIT, has_scores
+from napari_past.calibration.region_table import has_scores
 from napari_past.cli.matched import check_outputs, read_matched
 from napari_past.errors import BadTable, CannotWrite
 from napari_past.genes import resolve
@@ -39,7 +38,7 @@ def execute(options: Namespace) -> int:
     resolved.require_scorable()
 
     def check(sha256: str, name: str) -> None:
-        if sha256 != model.sha256:
+        if sha256 not in known_sha256(model):
             raise BadTable(
                 f"The cells were predicted by {name} (SHA-256 {sha256[:12]}…), not by {model.name} "
                 f"({model.sha256[:12]}…); give the model that made them with --model."
@@ -48,7 +47,7 @@ def execute(options: Namespace) -> int:
     matched, told = read_matched(options, options.marker, resolved.symbols, check)
     by = CalibratedBy.of(model, resolved, options.clone, options.scanner)
     if has_scores(options.table):
-        by = replace(by, predicted_unit=SCORE_UNIT)
+        by = by.of_scores(model, resolved)
     calibration = fit_calibration(matched, by)
     print("\n".join([*told, *calibration_lines(calibration)]))
     write_calibration(calibration, options.out)

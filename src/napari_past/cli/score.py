@@ -24,7 +24,7 @@ from napari_past.report.flags import unlike_lines
 from napari_past.slide.units import checked_mpp
 from napari_past.stain import ScoreRow, ScoreTable, count_cells, rules_of, score_table
 from napari_past.stain.hot_spot import HOT_SPOT_MM2
-from napari_past.stain.measured import check_cutoffs
+from napari_past.stain.measured import check_cutoffs, cutoffs_of, has_classes
 from napari_past.stain.real_stain import real_stain_lines
 from napari_past.stain.rows import number_text
 from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Cutoffs, Region
@@ -45,8 +45,6 @@ def execute(options: Namespace) -> int:
     marker.resolved.require_scorable()
     origin = read_origin(options.cells)
     limits = known_cutoffs(options.cutoffs, marker, origin, options.cells.name)
-    if marker.measured:
-        check_cutoffs(marker.resolved.symbols[0], limits)
     regions = () if options.rois is None else read_regions(options.rois, mpp or marker.mpp)
     if options.rois is not None and not regions:
         raise BadTable(f"{options.rois.name} holds no regions; export some annotations into it.")
@@ -120,14 +118,22 @@ def _check_out(out: Path, inputs: list[Path | None]) -> None:
 
 
 def known_cutoffs(given: Cutoffs | None, marker: MarkerTable, origin: Origin, name: str) -> Cutoffs:
-    """Those given, else those of the file, else those of the card of the model that made it.
+    """Those given, else those of the file, else those of the card of the model that made it; of
+    HER2's classes on a real stain always their own.
 
     Raises
     ------
     MissingCutoffs
+        There are none, or others are given for classes.
     """
+    symbol = marker.resolved.symbols[0]
+    if marker.measured and given is not None:
+        check_cutoffs(symbol, given)
     if given is not None:
         return given
+    own = cutoffs_of(symbol) if marker.measured and has_classes(symbol) else None
+    if own is not None:
+        return own
     if marker.cutoffs is not None:
         return marker.cutoffs
     model = origin.bundled_model()

@@ -12,6 +12,7 @@ from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.errors import MissingCutoffs, PastError
 from napari_past.genes import Resolved
 from napari_past.stain import ScoreTable, rules_of, score_table
+from napari_past.stain.measured import check_cutoffs
 from napari_past.types import Cutoffs, Region
 
 
@@ -67,7 +68,17 @@ def chosen_cutoffs(
     Raises
     ------
     MissingCutoffs
+        There are none, or others are given for HER2's classes on a real stain.
     """
+    found = _given_or_known(model, resolved, cutoffs)
+    if isinstance(model, MeasuredStain):
+        check_cutoffs(resolved.symbols[0], found)
+    return found
+
+
+def _given_or_known(
+    model: Assay, resolved: Resolved, cutoffs: Cutoffs | tuple[float, float, float] | None
+) -> Cutoffs:
     if isinstance(cutoffs, Cutoffs):
         return cutoffs
     if cutoffs is not None:

@@ -184,14 +184,20 @@ def _marker_table(
         cutoffs=_cutoffs(provenance, resolved, source),
         mpp=provenance.slide_mpp,
         resolved=resolved,
-        unscored=None if reasons is None else _reasons(pd.Series(reasons), n, source),
+        unscored=None if reasons is None else unscored_reasons(pd.Series(reasons), n, source),
         unscored_area_mm2=provenance.unscored_area_mm2,
         measured=provenance.measured,
     )
 
 
-def _reasons(column: pd.Series, n: int, source: Path) -> npt.NDArray[np.str_]:
-    """Why each cell is not scored; a column of yes and no gives "other" and ""."""
+def unscored_reasons(column: pd.Series, n: int, source: Path) -> npt.NDArray[np.str_]:
+    """Why each of n cells is not scored, "" where it is; yes and no give "other" and "".
+
+    Raises
+    ------
+    BadTable
+        Another number of entries.
+    """
     if len(column) != n:
         raise BadTable(
             f"{source.name} has {n} cells but {len(column)} entries in {UNSCORED}; write it again."

@@ -96,6 +96,9 @@ class Calibration(Strict):
     cell_sd: Positive | None
     """Standard deviation of matched cells' optical density around the map, within a region; None
     where regions were matched, which do not tell it."""
+    cutoffs: tuple[float, float, float] | None = None
+    """At which the scores that are mapped were counted; None where values are mapped, and in files
+    of earlier versions, where they are those of the model's card."""
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Calibration:

@@ -22,6 +22,7 @@ from napari_past.plugin.region_shapes import add_regions_layer, complete_names, 
 from napari_past.plugin.timers import settling_timer
 from napari_past.slide import Slide
 from napari_past.space import world_from_um
+from napari_past.stain.measured import has_classes
 from napari_past.types import Cutoffs, Region
 
 _SAVE_AFTER_MS = 800
@@ -56,7 +57,10 @@ class Annotating(QObject):
         return self._history.now.region_notes
 
     def cutoffs(self, model: str, gene: Resolved) -> Cutoffs | None:
-        """What the user set for a gene of a model on this slide."""
+        """What the user set for a gene of a model on this slide; None where classes are measured,
+        which have no cut-offs but their own."""
+        if gene.measured and has_classes(gene.symbols[0]):
+            return None
         return self._history.now.cutoffs.get(_key(model, gene))
 
     def kept_elsewhere(self, model: str, gene: Resolved) -> Callable[[], list[KeptCutoffs]]:

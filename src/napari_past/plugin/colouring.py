@@ -16,6 +16,7 @@ from napari_past.plugin.looking_up import LookingUp
 from napari_past.plugin.panel import Panel
 from napari_past.plugin.staining import staining
 from napari_past.plugin.unscored import Unscored
+from napari_past.stain.measured import has_classes
 
 LIMITS_HOLD = 2
 """Automatic limits are taken anew when there are so many times the cells they came from."""
@@ -71,7 +72,8 @@ class Colouring(QObject):
         except (GeneError, MissingCutoffs) as exc:
             self.why_not = str(exc)
         chosen = self._annotating.cutoffs(session.model.name, gene) or preset
-        self._panel.cutoffs.set_cutoffs(preset, chosen, self.why_not)
+        fixed = gene.measured and has_classes(gene.symbols[0])
+        self._panel.cutoffs.set_cutoffs(preset, chosen, self.why_not, fixed)
         self._panel.look.forget_limits()
         self.go_on()
         self.show()

@@ -18,11 +18,11 @@ from napari_past.calibration import (
     write_calibration,
 )
 from napari_past.calibration.comparison import Comparison, compare, joined
-from napari_past.calibration.files import carded
+from napari_past.calibration.files import carded, known_sha256
 from napari_past.calibration.landmarks import Affine, read_landmarks
 from napari_past.calibration.match import SlidePair, match_slides
 from napari_past.calibration.measured_cells import MeasuredCells, read_measured_cells
-from napari_past.calibration.region_table import SCORE_UNIT, has_scores
+from napari_past.calibration.region_table import has_scores
 from napari_past.errors import BadTable, Cancelled, CannotWrite
 from napari_past.genes import Resolved
 from napari_past.io import MarkerTable, read_marker_table, read_regions
@@ -66,13 +66,19 @@ class MeasuredInView:
     """The cells of a stained slide as the widget shows them."""
 
     name: str
+    resolved: Resolved
+    """The marker that it is read as, or a column."""
     density: npt.NDArray[np.floating]
     """(n,), DAB optical density of the marker's compartment; NaN where nothing is seen."""
     centers_um: npt.NDArray[np.float64]
     regions: tuple[Region, ...]
+    mask: QualityMask | None
+    """Cells in it do not count."""
 
     def cells(self) -> MeasuredCells:
         seen = np.isfinite(self.density)
+        if self.mask is not None:
+            seen &= self.mask.kind_at(self.centers_um) == 0
         density = np.asarray(self.density[seen], np.float64)
         return MeasuredCells(self.centers_um[seen], density, None)
 
@@ -184,7 +190,7 @@ def compared(request: CompareRequest, cancelled: Callable[[], bool] = lambda: Fa
             "kind at a time."
         )
     if True in scores:
-        by = replace(by, predicted_unit=SCORE_UNIT)
+        by = by.of_scores(request.model, request.resolved)
     if request.calibration is not None and request.calibration.predicted_unit != by.predicted_unit:
         raise BadTable(
             f"The calibration maps {request.calibration.predicted_unit}, but {by.predicted_unit} "
@@ -213,9 +219,12 @@ def save_calibration(
 
     Raises
     ------
+    BadTable
+        The calibration is of another model.
     CannotWrite
         Another suffix; the model is a folder, or the file that is read.
     """
+    check_model(calibration, model)
     told = calibration.model_copy(update={"clone": clone.strip(), "scanner": scanner.strip()})
     if target.suffix == CALIBRATION_SUFFIX:
         write_calibration(told, target)
@@ -250,6 +259,7 @@ def _read(draft: PairDraft, request: CompareRequest, cancelled: Callable[[], boo
     affine: Affine | None = None
     over: Sequence[Region] | None
     if isinstance(measured, MeasuredInView):
+        _same_stain(measured, request)
         cells, over, over_where = measured.cells(), measured.regions, measured.name
     else:
         cells, over, over_where = read_measured_cells(measured.cells), None, measured.name
@@ -293,9 +303,18 @@ def _same_marker(view: PredictedInView, request: CompareRequest) -> None:
     _same_model(view.name, "another model", view.sha256, request)
 
 
+def _same_stain(view: MeasuredInView, request: CompareRequest) -> None:
+    """Refuse the stain of another marker; a column is whatever the slide was stained for."""
+    marker = view.resolved.marker
+    if marker is not None and set(marker.genes) != set(request.resolved.symbols):
+        raise BadTable(
+            f"{view.name} was measured as {view.resolved.label}, but {request.resolved.label} is "
+            "shown now; choose the same marker on the stained slide and take it again."
+        )
+
+
 def _same_model(name: str, model: str, sha256: str, request: CompareRequest) -> None:
-    known = {request.model.sha256, *(c.model_sha256 for c in request.model.card.calibrations)}
-    if sha256 not in known:
+    if sha256 not in known_sha256(request.model):
         raise BadTable(
             f"{name} was predicted by {model} (SHA-256 {sha256[:12]}…), not by "
             f"{request.model.name} ({request.model.sha256[:12]}…) that is loaded; load that one."

@@ -53,6 +53,8 @@ class Comparing(QObject):
         self._model: Model | None = None
         self._job: Job | None = None
         self._done: Callable[[object], None] = lambda _: None
+        self._target: Path | None = None
+        """The file that is being written."""
         self._result: Comparison | None = None
         self._saved: Path | None = None
         """The model that was written, for loading."""
@@ -157,7 +159,7 @@ class Comparing(QObject):
             save_calibration(model, calibration, clone, scanner, target)
             return target
 
-        self._run(work, f"Writing {target.name} …", self._on_saved)
+        self._run(work, f"Writing {target.name} …", self._on_saved, target)
 
     def report(self) -> None:
         """Write the report of the calibration that was held against the regions."""
@@ -175,6 +177,7 @@ class Comparing(QObject):
             lambda job: write_validation(validation, target),
             f"Writing {target.name} …",
             self._on_reported,
+            target,
         )
 
     def cancel(self) -> None:
@@ -206,7 +209,7 @@ class Comparing(QObject):
 
     def _on_measured_view(self) -> None:
         session, shown = self._desk.session, self._desk.shown
-        taken = None
+        taken, text = None, ""
         if session is None or shown is None or not isinstance(session.model, MeasuredStain):
             self.dialog.tell(
                 "No stained slide with measured cells is in view; open one, choose real IHC as its "
@@ -221,11 +224,13 @@ class Comparing(QObject):
             n = len(shown.values)
             taken = MeasuredInView(
                 name=session.slide.name,
+                resolved=shown.resolved,
                 density=shown.values,
                 centers_um=session.table.centers_um[:n],
                 regions=self._scores.regions(),
+                mask=self._unscored.used,
             )
-        text = "" if taken is None else _told(taken.name, len(taken.density), len(taken.regions))
+            text = f"{shown.resolved.label} · {_told(taken.name, n, len(taken.regions))}"
         self.dialog.measured.set_taken(taken, text)
 
     def _on_add(self) -> None:
@@ -258,9 +263,14 @@ class Comparing(QObject):
     # ---- work --------------------------------------------------------------------------------
 
     def _run(
-        self, work: Callable[[Job], object], label: str, done: Callable[[object], None]
+        self,
+        work: Callable[[Job], object],
+        label: str,
+        done: Callable[[object], None],
+        target: Path | None = None,
     ) -> None:
-        self._done = done
+        """Do some work beside the GUI thread, which writes `target` if any."""
+        self._done, self._target = done, target
         self._job = Job(work)
         self._job.ended.connect(self._on_ended)
         self.dialog.set_running(True)
@@ -272,9 +282,11 @@ class Comparing(QObject):
         job, self._job = self._job, None
         assert job is not None
         self.dialog.set_running(False)
-        if error is None:
+        if error is None and not job.cancelled():
             self._done(job.result)
-        elif isinstance(error, Cancelled):
+        elif error is None and self._target is not None:
+            self.dialog.tell(f"{self._target} was written before it could be cancelled.")
+        elif error is None or isinstance(error, Cancelled):
             self.dialog.tell("Cancelled.")
         elif isinstance(error, PastError):
             self.dialog.tell(str(error))
@@ -294,7 +306,7 @@ class Comparing(QObject):
 
     def _on_saved(self, target: object) -> None:
         assert isinstance(target, Path)
-        self.dialog.saved_as.written()
+        self.dialog.saved_as.written(target)
         in_model = target.suffix == MODEL_SUFFIX
         self._saved = target if in_model else self._saved
         self.dialog.allow(save=True, report=False, load=self._saved is not None)
@@ -303,7 +315,7 @@ class Comparing(QObject):
 
     def _on_reported(self, files: object) -> None:
         assert isinstance(files, tuple)
-        self.dialog.report_as.written()
+        self.dialog.report_as.written(files[0])
         self.dialog.tell(f"The report is written to {files[0]}.")
 
 

@@ -37,6 +37,7 @@ class CutoffBox(QWidget):
         super().__init__()
         self._preset: Cutoffs | None = None
         self._current: Cutoffs | None = None
+        self._fixed = False
         self._decimals = 2
         self.cells = HistogramBox()
         self.spins = [QDoubleSpinBox() for _ in CLASS_NAMES[1:]]
@@ -102,7 +103,9 @@ class CutoffBox(QWidget):
     def classes_shown(self) -> bool:
         return self.as_classes.isChecked() and self._current is not None
 
-    def set_cutoffs(self, preset: Cutoffs | None, chosen: Cutoffs | None, why_not: str) -> None:
+    def set_cutoffs(
+        self, preset: Cutoffs | None, chosen: Cutoffs | None, why_not: str, fixed: bool = False
+    ) -> None:
         """Show a gene's cut-offs.
 
         Parameters
@@ -113,11 +116,15 @@ class CutoffBox(QWidget):
             Those in use; the preset unless the user set others.
         why_not
             Told in place of the source where there are none.
+        fixed
+            The values are classes, which have no other cut-offs: nothing moves them.
         """
-        self._preset, self._current = preset, chosen
+        self._preset, self._current, self._fixed = preset, chosen, fixed
         scored = chosen is not None
-        for widget in (*self.spins, self.as_classes, self.copy):
-            widget.setEnabled(scored)
+        for widget in (*self.spins, self.copy):
+            widget.setEnabled(scored and not fixed)
+        self.as_classes.setEnabled(scored)
+        self.cells.histogram.set_fixed(fixed)
         if not scored:
             self.as_expression.setChecked(True)
         self.cells.histogram.let_go()
@@ -152,7 +159,10 @@ class CutoffBox(QWidget):
         self.cells.histogram.set_cutoffs(chosen)
 
     def _default(self, chosen: Cutoffs) -> str:
-        """The cut-offs that a reset brings back, in words; empty where they are in use."""
+        """The cut-offs that a reset brings back, in words, or why there are no others; empty where
+        they are in use."""
+        if self._fixed:
+            return "; classes have no other cut-offs"
         if self._preset is None or chosen == self._preset:
             return ""
         values = " / ".join(f"{value:.{self._decimals}f}" for value in self._preset.values)

@@ -10,7 +10,7 @@ from napari.utils.colormaps import Colormap
 
 from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.densities import Densities
-from napari_past.plugin.region_shapes import FOUND
+from napari_past.plugin.region_shapes import EDGE_UM, FOUND
 from napari_past.space import image_placement, world_from_um
 from napari_past.stain import DensityMap, HotSpot
 
@@ -23,7 +23,6 @@ DENSITY_COLOURS = (
 )
 """Red, green, blue, opacity: ColorBrewer's YlOrRd, clear where there are no cells, and unlike the
 colours of expression, of the classes and of the stains."""
-_SPOT_EDGE_UM = 6.0
 
 
 class DensityLayers:
@@ -79,7 +78,7 @@ class DensityLayers:
             scale=(1.0, 1.0),
             units=("um", "um"),
             edge_color="black",
-            edge_width=_SPOT_EDGE_UM,
+            edge_width=EDGE_UM,
             face_color="transparent",
             metadata={FOUND: True},
         )

@@ -70,6 +70,10 @@ class Distribution(QObject):
         if session is None or shown is None or shown.cutoffs is None or counted is None:
             self._forget()
             return
+        if len(shown.values) < len(counted.centers_um):
+            # Another gene is looked up; which of its cells count is told in a moment.
+            self._forget()
+            return
         values = shown.values[: len(counted.centers_um)]
         cells = histogram_cells(self._box.cells.where, counted, self._in_view(counted))
         preset = self._box.preset or shown.cutoffs

@@ -37,6 +37,9 @@ class Exporting(QObject):
         self._annotating, self._unscored = annotating, unscored
         box.cells_to.connect(self.cells_to)
         box.scores_to.connect(self.scores_to)
+        self._waiting: Path | None = None
+        """Where scores go that are on their way."""
+        scores.changed.connect(self._on_scored)
 
     def cells_to(self, path: str | Path) -> None:
         """Write the cells in the format of the suffix."""
@@ -61,13 +64,15 @@ class Exporting(QObject):
         self._jobs.run(work, f"Writing {target.name}", done)
 
     def scores_to(self, path: str | Path) -> None:
-        """Write the table of scores as CSV."""
-        session, shown, target = self._desk.session, self._desk.shown, Path(path)
-        table = self._scores.table
-        if table is None or session is None or shown is None:
-            show_warning("There are no scores to export.")
+        """Write the scores of what is shown as CSV, once they are there."""
+        target, scored = Path(path), self._scores.of_shown
+        if scored is None:
+            if self._scores.coming:
+                self._waiting = target
+            else:
+                show_warning("There are no scores to export.")
             return
-        origin = session.origin_of_scores(shown.resolved)
+        table, origin = scored.table, scored.origin
 
         def work(job: Job) -> None:
             write_score_csv(table, target, origin, every_column=True)
@@ -76,6 +81,11 @@ class Exporting(QObject):
             show_info(f"Saved the scores to {target}.")
 
         self._jobs.run(work, f"Writing {target.name}", done)
+
+    def _on_scored(self) -> None:
+        if self._waiting is not None:
+            target, self._waiting = self._waiting, None
+            self.scores_to(target)
 
 
 def nothing_shown(model: Assay) -> str:

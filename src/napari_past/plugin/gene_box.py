@@ -29,6 +29,8 @@ class GeneBox(QWidget):
         self.current: Resolved | None = None
         self._mistyped = False
         self._model: Assay | None = None
+        self._predicted = ""
+        """What was asked for of the last model."""
         self.box = QComboBox()
         self.box.setEditable(True)
         self.box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -61,17 +63,23 @@ class GeneBox(QWidget):
     def set_model(self, model: Assay) -> None:
         """Offer the model's genes and markers; the gene stays where the model has it.
 
-        Nobody knows the marker of a measured stain until it is named: it stays from another such
-        slide whose kind fits it, else the compartment's density is shown.
+        Back from a measured stain it is the one that was asked for before. Nobody knows the marker
+        of a measured stain until it is named: it stays from another such slide whose kind fits it,
+        else the compartment's density is shown.
         """
         named = isinstance(self._model, MeasuredStain)
+        if not named:
+            self._predicted = self.box.currentText()
         self._model = model
         panel = panel_names(model)
         with QSignalBlocker(self.box):
             first = next(iter([*panel, *model.genes]), "")
             text = self.box.currentText() or first
-            if isinstance(model, MeasuredStain) and not (named and _measurable(text, model)):
-                text = first
+            if isinstance(model, MeasuredStain):
+                if not (named and _measurable(text, model)):
+                    text = first
+            elif named:
+                text = self._predicted if _known(self._predicted, model) else first
             self.box.clear()
             self.box.addItems(panel)
             self.box.setEditText(text)
@@ -151,6 +159,15 @@ def panel_names(model: Assay) -> list[str]:
         return list(dict.fromkeys([density, *fitting, *(m.name for m in markers())]))
     have = set(chosen_genes(model, None))
     return [m.name for m in markers() if have.intersection(m.genes)]
+
+
+def _known(text: str, model: Assay) -> bool:
+    """Whether a name means something to a model."""
+    try:
+        model.resolve(text)
+    except GeneError:
+        return False
+    return True
 
 
 def _measurable(text: str, stain: MeasuredStain) -> bool:

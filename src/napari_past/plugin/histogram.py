@@ -63,6 +63,7 @@ class Histogram(QWidget):
         super().__init__()
         self._bins: ValueBins | None = None
         self._cutoffs: Cutoffs | None = None
+        self._fixed = False
         self._title = ""
         self._line = 0
         """The one that keys move."""
@@ -101,6 +102,10 @@ class Histogram(QWidget):
             self._cutoffs = cutoffs
             self.setAccessibleDescription(self.text())
             self.update()
+
+    def set_fixed(self, fixed: bool) -> None:
+        """Whether the lines stay where they are, whatever hand or key does."""
+        self._fixed = fixed
 
     def let_go(self) -> None:
         """Forget the line that is held: other values take its place."""
@@ -152,8 +157,9 @@ class Histogram(QWidget):
         return middles
 
     def line_at(self, x: float, y: float) -> int | None:
-        """Which line is caught from a place in this widget; None where none is near."""
-        if self._bins is None or self._cutoffs is None:
+        """Which line is caught from a place in this widget; None where none is near, or all are
+        fixed."""
+        if self._bins is None or self._cutoffs is None or self._fixed:
             return None
         if y < TAB_HEIGHT_PX + _SLANT_PX / 2:
             on_tab = [k for k, at in enumerate(self.tab_px()) if abs(x - at) <= TAB_PX / 2 + 1]
@@ -198,7 +204,7 @@ class Histogram(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         way = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
-        if way is None or self._cutoffs is None or self._bins is None:
+        if way is None or self._cutoffs is None or self._bins is None or self._fixed:
             super().keyPressEvent(event)
             return
         fast = _FAST if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
@@ -228,7 +234,7 @@ class Histogram(QWidget):
 
     def focusNextPrevChild(self, forwards: bool) -> bool:
         line = self._line + (1 if forwards else -1)
-        if self._cutoffs is not None and 0 <= line < 3:
+        if self._cutoffs is not None and not self._fixed and 0 <= line < 3:
             self._release()
             self._turn_to(line)
             return True

@@ -43,7 +43,7 @@ class Jobs(QObject):
         work
             Runs in another thread.
         done
-            Told its result, in the GUI thread.
+            Told its result, in the GUI thread, unless it was cancelled.
         """
         self._waiting.append((work, done, label))
         self._start()
@@ -67,7 +67,8 @@ class Jobs(QObject):
         job, done = self._job, self._done
         self._job = self._done = None
         if error is None:
-            if done is not None and job is not None:
+            # What was cancelled is of another slide or model, however far it got.
+            if done is not None and job is not None and not job.cancelled():
                 done(job.result)
         elif isinstance(error, PastError):
             if not isinstance(error, Cancelled):

@@ -44,7 +44,7 @@ class Outputs(QWidget):
         box = panel.export
         self.exporting = Exporting(box, jobs, scores, annotating, unscored, desk, self)
         self.reporting = Reporting(colouring, scores, annotating, unscored, desk, self)
-        self.calibrated = Calibrated(panel.regions.calibrated, scores, desk, self)
+        self.calibrated = Calibrated(panel.regions.calibrated, scores, self)
         self.comparing = Comparing(scores, unscored, desk, self)
         box.report.clicked.connect(self.reporting.come_up)
         box.compare.clicked.connect(self.comparing.come_up)

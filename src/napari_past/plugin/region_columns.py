@@ -62,7 +62,8 @@ def columns_of(rules: ScoreRules) -> tuple[Column, ...]:
                 "mm²",
                 lambda r: number_text(r.area_mm2, 2),
                 lambda r: r.area_mm2,
-                "Area without Ignore* regions; of the slide that of its analysed tissue.",
+                "Area without Ignore* regions and what is not scored; of the slide its analysed "
+                "tissue.",
             ),
             Column(
                 "cells\n/mm²",

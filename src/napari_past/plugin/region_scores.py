@@ -19,7 +19,7 @@ from napari_past.plugin.region_shapes import (
     complete_names,
     set_role,
 )
-from napari_past.plugin.scoring import Scoring
+from napari_past.plugin.scoring import Scored, Scoring
 from napari_past.plugin.session import Session
 from napari_past.plugin.telling import part_scored
 from napari_past.plugin.timers import settling_timer
@@ -52,8 +52,7 @@ class RegionScores(QObject):
         super().__init__(parent)
         self._viewer, self._box, self._desk = viewer, box, desk
         self._annotating, self._unscored = annotating, unscored
-        self.table: ScoreTable | None = None
-        """The scores; None where there are none."""
+        self._scored: Scored | None = None
         self.why_not = ""
         """Told in place of scores where the gene has none."""
         self._stepping = False
@@ -73,6 +72,25 @@ class RegionScores(QObject):
         box.unscored.read.connect(unscored.read)
         box.unscored.counted.connect(unscored.set_counted)
         box.note_given.connect(annotating.set_region_note)
+
+    @property
+    def table(self) -> ScoreTable | None:
+        """The scores; None where there are none."""
+        return None if self._scored is None else self._scored.table
+
+    @property
+    def of_shown(self) -> Scored | None:
+        """The scores of slide, gene and cut-offs in view, complete; None while they are on their
+        way, and where there are none."""
+        scored, desk = self._scored, self._desk
+        if scored is None or scored.quick or not scored.is_of(desk.session, desk.shown):
+            return None
+        return scored
+
+    @property
+    def coming(self) -> bool:
+        """Whether other scores are on their way; `changed` tells when they are there."""
+        return self._scoring.coming or self._pause.isActive()
 
     @property
     def busy(self) -> bool:
@@ -129,9 +147,9 @@ class RegionScores(QObject):
     def _shapes(self) -> list[Shapes]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
 
-    def _on_scored(self, table: ScoreTable | None, note: str) -> None:
-        self.table = table
-        self._box.set_table(table, note)
+    def _on_scored(self, scored: Scored | None, note: str) -> None:
+        self._scored = scored
+        self._box.set_table(self.table, note)
         if not self._stepping:
             self.changed.emit()
 

@@ -19,6 +19,7 @@ LAYER_NAME = "Regions"
 ROLES = (TUMOUR, INCLUDE, IGNORE)
 ROLE_COLOURS = {TUMOUR: "#c80000", INCLUDE: "#2f6fd0", IGNORE: "#8c8c8c"}
 EDGE_UM = 3.0
+LEAST_EDGE_PX = 1.5
 FOUND = "found by napari-past"
 """Of a layer's metadata: its shapes show what was found and are no regions to score."""
 _ELLIPSE_VERTICES = 64
@@ -70,6 +71,25 @@ def complete_names(layer: Shapes) -> None:
     colours = [ROLE_COLOURS.get(role, ROLE_COLOURS[IGNORE]) for role in features["role"]]
     if colours:
         layer.edge_color = colours
+
+
+def keep_edges_visible(layers: Iterable[Layer], canvas_mpp: float) -> None:
+    """Draw edges of our shapes a pixel and a half of the canvas wide at least: thinner ones come
+    and go as the user zooms. Somebody else's layers are left as they are.
+
+    Parameters
+    ----------
+    canvas_mpp
+        µm that one pixel of the canvas covers.
+    """
+    for layer in layers:
+        ours = isinstance(layer, Shapes) and ("role" in layer.features or FOUND in layer.metadata)
+        if ours and len(layer.data):
+            width_um = max(EDGE_UM, LEAST_EDGE_PX * canvas_mpp)
+            widths = np.asarray(layer.edge_width)
+            # Setting it draws every shape anew.
+            if not np.allclose(widths, width_um, rtol=0.1):
+                layer.edge_width = width_um
 
 
 def set_role(layer: Shapes, role: str) -> None:

@@ -77,14 +77,14 @@ class ReportDialog(QDialog):
         for button in (self.write, self.stop, self.show_file, self.close_button):
             button.setAutoDefault(False)
             buttons.addWidget(button)
-        notice = WrappedLabel(RESEARCH_USE)
-        notice.setStyleSheet("color: #9aa0a6;")
+        self.notice = WrappedLabel(RESEARCH_USE)
+        self.notice.setStyleSheet("color: #9aa0a6;")
         layout = QVBoxLayout(self)
         layout.addWidget(WrappedLabel(INTRODUCTION))
         layout.addLayout(form)
         layout.addWidget(self.message)
         layout.addWidget(self.progress)
-        layout.addWidget(notice)
+        layout.addWidget(self.notice)
         layout.addStretch()
         layout.addLayout(buttons)
         line = self.markers.fontMetrics().lineSpacing() + 6
@@ -97,7 +97,14 @@ class ReportDialog(QDialog):
         self.case.textEdited.connect(self.code_typed)
         self.set_slide("", "", "", "")
 
-    def set_slide(self, name: str, fingerprint: str, code: str, proposed: str) -> None:
+    def set_slide(
+        self,
+        name: str,
+        fingerprint: str,
+        code: str,
+        proposed: str,
+        research_use: str = RESEARCH_USE,
+    ) -> None:
         """Another slide, or none: its own case code, never that of the slide before.
 
         Parameters
@@ -106,12 +113,15 @@ class ReportDialog(QDialog):
             Empty where there is no slide with cells.
         proposed
             A path for its report.
+        research_use
+            The sentence of what gives the values.
         """
         self._has_slide, self._written = bool(name), None
         shown = " ".join(fingerprint[i : i + 4] for i in range(0, 16, 4))
         self.slide.setText(f"{name} · {shown}" if name else NO_SLIDE)
         self.case.setText(code)
         self.out.set_text(proposed)
+        self.notice.setText(research_use)
         self.tell("")
         self._arrange()
 
@@ -163,7 +173,7 @@ class ReportDialog(QDialog):
         """The report was written, or not, and why."""
         self._running, self._written = False, written
         if written is not None:
-            self.out.written()
+            self.out.written(written)
         self.tell(told)
         self._arrange()
 

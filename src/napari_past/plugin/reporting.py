@@ -112,7 +112,8 @@ class Reporting(QObject):
             slide = session.slide
             proposed = Path(slide.ref.path).with_name(f"{Path(slide.name).stem}-report.pdf")
             code = self._codes.get(slide.fingerprint, "")
-            self.dialog.set_slide(slide.name, slide.fingerprint, code, str(proposed))
+            research_use = session.model.research_use
+            self.dialog.set_slide(slide.name, slide.fingerprint, code, str(proposed), research_use)
         self._offer_markers()
 
     def _offer_markers(self) -> None:
@@ -158,7 +159,10 @@ class Reporting(QObject):
         self._job = self._request = None
         assert job is not None
         assert request is not None
-        if error is None:
+        if error is None and job.cancelled():
+            # The dialog may have turned to another slide meanwhile, whose file this is not.
+            self.dialog.ended(f"{request.out} was written before it could be cancelled.")
+        elif error is None:
             pages = f"{job.result} page" if job.result == 1 else f"{job.result} pages"
             self.dialog.ended(f"Saved {pages} to {request.out}.", request.out)
         elif isinstance(error, Cancelled):

@@ -24,8 +24,8 @@ class SaveField(QWidget):
     def __init__(self, title: str, pattern: str) -> None:
         super().__init__()
         self._title, self._pattern = title, pattern
-        self._agreed = ""
-        """The path that the system's dialog has asked about."""
+        self._agreed: Path | None = None
+        """That the system's dialog has asked about, or that we wrote ourselves."""
         self.edit = QLineEdit()
         self.choose = QPushButton("Choose…")
         self.choose.setAutoDefault(False)
@@ -41,6 +41,7 @@ class SaveField(QWidget):
 
     def set_text(self, text: str) -> None:
         """Propose a path; nobody agreed to overwrite it."""
+        self._agreed = None
         self.edit.setText(text)
 
     def target(self) -> Path:
@@ -56,16 +57,16 @@ class SaveField(QWidget):
             raise CannotWrite("No file is named; type a name, or press Choose….")
         path = Path(self.text).expanduser()
         check_writable(path)
-        if path.exists() and self.text != self._agreed:
+        if path.exists() and path != self._agreed:
             raise CannotWrite(
                 f"{path} is there already and stays as it is; give another name, or press Choose… "
                 "to replace it."
             )
         return path
 
-    def written(self) -> None:
-        """The file was written by us and may be written again."""
-        self._agreed = self.text
+    def written(self, path: Path) -> None:
+        """A file was written by us and may be written again; no other one may."""
+        self._agreed = path
 
     def _on_choose(self) -> None:
         path, kind = QFileDialog.getSaveFileName(self, self._title, self.text, self._pattern)
@@ -73,4 +74,4 @@ class SaveField(QWidget):
             # Qt asks about the name as it was typed, without the suffix that is added here.
             asked = bool(Path(path).suffix)
             self.edit.setText(path if asked else path + kind.partition("*")[2].rstrip(")"))
-            self._agreed = path if asked else ""
+            self._agreed = Path(path) if asked else None

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
+from napari_past.engine import MeasuredStain, origin_of_scores
 from napari_past.plugin.latest import Latest
 from napari_past.plugin.region_box import score_note
 from napari_past.plugin.session import Session
 from napari_past.plugin.staining import Staining
-from napari_past.plugin.tissue_area import counted_tissue_mm2
+from napari_past.plugin.tissue_area import counted_tissue_mm2, tiles_with_values
 from napari_past.quality import QualityMask
 from napari_past.stain import CountedCells, ScoreTable, count_cells, rules_of, score_counted
 from napari_past.types import FloatArray, Region
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A table of scores and all that it stands on."""
+
+    table: ScoreTable
+    session: Session
+    shown: Staining
+    """Gene and cut-offs that were scored; it may have values that came since."""
+    counted: CountedCells
+    part: str
+    """Which part of the slide was analysed."""
+    quick: bool = False
+    """Whether intervals and hot spots are still to come."""
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """(n,), of the cells of `counted`."""
+        return self.shown.values[: len(self.counted.centers_um)]
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What a file of these scores has to say of their values."""
+        return origin_of_scores(self.session.model, self.shown.resolved, self.part)
+
+    def is_of(self, session: Session | None, shown: Staining | None) -> bool:
+        """Whether the scores are of this slide, gene and cut-offs; cells may have come since."""
+        return (
+            shown is not None
+            and self.session is session
+            and self.shown.resolved == shown.resolved
+            and self.shown.cutoffs == shown.cutoffs
+        )
 
 
 @dataclass(frozen=True)
@@ -24,6 +60,9 @@ class _Counting:
     session: Session
     cells: int
     tiles_um: FloatArray
+    """(m, 4), of all finished tiles."""
+    waiting_um: FloatArray
+    """(k, 2), centres of the cells that have no value yet."""
     regions: tuple[Region, ...]
     mask: QualityMask | None
 
@@ -37,30 +76,32 @@ class _Counting:
         )
 
     def count(self, centers_um: FloatArray) -> CountedCells:
-        mask = self.mask
-        tissue = self.session.slide.tissue_mask()
+        mask, session = self.mask, self.session
+        tissue = session.slide.tissue_mask(faint=isinstance(session.model, MeasuredStain))
+        tiles_um = tiles_with_values(self.tiles_um, self.waiting_um)
         return count_cells(
             centers_um,
             self.regions,
-            slide_area_mm2=counted_tissue_mm2(tissue, self.tiles_um, mask, self.regions),
+            slide_area_mm2=counted_tissue_mm2(tissue, tiles_um, mask, self.regions),
             unscored=None if mask is None else mask.kind_at(centers_um) > 0,
+            unscored_within=None if mask is None else mask.area_within,
             also_slide=True,
         )
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    scores: ScoreTable
+    scored: Scored
     counting: _Counting
-    counted: CountedCells
-    tell: Callable[[ScoreTable], str]
+    part: str
+    """Told with the scores where they are of a part of the slide."""
 
 
 class Scoring(QObject):
     """Emits `scored` when a table is ready; asking again before that replaces the question."""
 
     scored = Signal(object, str)
-    """The `ScoreTable`, or None, and what is to be told with it."""
+    """The `Scored`, or None, and what is to be told with it."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -68,6 +109,8 @@ class Scoring(QObject):
         self._latest.ready.connect(self._on_ready)
         self._known: _Outcome | None = None
         """Which cells count, as it was worked out last."""
+        self.coming = False
+        """Whether scores are on their way."""
 
     @property
     def busy(self) -> bool:
@@ -76,7 +119,7 @@ class Scoring(QObject):
     @property
     def counted(self) -> CountedCells | None:
         """Which cells count; None while that is not known of the slide in view."""
-        return None if self._known is None else self._known.counted
+        return None if self._known is None else self._known.scored.counted
 
     def ask(
         self,
@@ -100,6 +143,7 @@ class Scoring(QObject):
         """
         if self._known is not None and self._known.counting.session is not session:
             self._known = None
+        self.coming = False
         if session is None or shown is None or not len(session.table) or shown.cutoffs is None:
             self._latest.drop()
             self.scored.emit(None, why_not if session is not None and len(session.table) else "")
@@ -109,43 +153,46 @@ class Scoring(QObject):
             self.scored.emit(None, part)
             return
         # The table grows meanwhile, in the GUI thread: what it holds already never changes.
-        values, centers = shown.values, session.table.centers_um[: len(shown.values)]
-        cutoffs, gene, model = shown.cutoffs, shown.resolved.label, session.table.model.name
-        rules, known = rules_of(shown.resolved), self._known
-        counting = _Counting(session, len(values), session.tile_rects(), regions, mask)
-
-        def tell(scores: ScoreTable) -> str:
-            return " ".join([score_note(scores, gene, model), part]).strip()
+        values, cutoffs, n = shown.values, shown.cutoffs, len(shown.values)
+        centers, waiting = session.table.centers_um[:n], session.table.centers_um[n:]
+        rules, known, analysed = rules_of(shown.resolved), self._known, session.part
+        counting = _Counting(session, n, session.tile_rects(), waiting, regions, mask)
 
         def work() -> _Outcome:
             if known is not None and known.counting.same(counting):
-                counted = known.counted
+                counted = known.scored.counted
             else:
                 counted = counting.count(centers)
             areas = None if mask is None else mask.area_mm2()
             scores = score_counted(counted, values, cutoffs, rules, unscored_area_mm2=areas)
-            return _Outcome(scores, counting, counted, tell)
+            return _Outcome(Scored(scores, session, shown, counted, analysed), counting, part)
 
+        self.coming = True
         self._latest.ask(work)
 
     def step(self, shown: Staining) -> None:
         """Score other cut-offs here and now, without intervals and hot spots, if it is known which
         cells count; what was asked for before is out of date."""
-        known = self._known
+        known, self.coming = self._known, False
         self._latest.drop()
         if known is None or shown.cutoffs is None or len(shown.values) < known.counting.cells:
             self.scored.emit(None, "The scores follow when the cut-off rests.")
             return
+        before = known.scored
         scores = score_counted(
-            known.counted,
+            before.counted,
             shown.values[: known.counting.cells],
             shown.cutoffs,
             rules_of(shown.resolved),
-            unscored_area_mm2=known.scores.unscored_area_mm2,
+            unscored_area_mm2=before.table.unscored_area_mm2,
             quick=True,
         )
-        self.scored.emit(scores, known.tell(scores))
+        self._tell(replace(before, table=scores, shown=shown, quick=True), known.part)
 
     def _on_ready(self, outcome: _Outcome) -> None:
-        self._known = outcome
-        self.scored.emit(outcome.scores, outcome.tell(outcome.scores))
+        self._known, self.coming = outcome, False
+        self._tell(outcome.scored, outcome.part)
+
+    def _tell(self, scored: Scored, part: str) -> None:
+        gene, model = scored.shown.resolved.label, scored.session.model.name
+        self.scored.emit(scored, f"{score_note(scored.table, gene, model)} {part}".strip())

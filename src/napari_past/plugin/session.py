@@ -19,11 +19,9 @@ from napari_past.engine import (
     look_of,
     make_plan,
     mismatch,
-    origin_of_scores,
     part_of,
 )
 from napari_past.errors import Cancelled, RegionError
-from napari_past.genes import Resolved
 from napari_past.model import Model
 from napari_past.plugin.slide_kind import DETECTORS, kept_kind
 from napari_past.slide import open_slide
@@ -165,9 +163,10 @@ class Session:
         """The plan of what is finished."""
         return replace(self.whole, tiles=tuple(t for t in self.whole.tiles if t in self.table))
 
-    def origin_of_scores(self, gene: Resolved) -> dict[str, str]:
-        """What a file of scores has to say of its values."""
-        return origin_of_scores(self.model, gene, analysed(self.done))
+    @property
+    def part(self) -> str:
+        """Which part of the slide its cells stand for, one line."""
+        return analysed(replace(self.whole, tiles=tuple(self.table.tiles)))
 
     def cells(self) -> Cells:
         """The finished cells in the plan's order, as files have them. Reads the store."""

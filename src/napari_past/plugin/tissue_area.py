@@ -59,6 +59,26 @@ def counted_tissue_mm2(
     return len(centers_um) * tissue.mpp**2 / 1e6
 
 
+def tiles_with_values(tiles_um: FloatArray, waiting_um: FloatArray) -> FloatArray:
+    """Those of some tiles in which no cell waits for its value.
+
+    Parameters
+    ----------
+    tiles_um
+        (m, 4), as above, on one grid that begins at 0.
+    waiting_um
+        (k, 2), centres of the cells without a value.
+    """
+    if not len(tiles_um) or not len(waiting_um):
+        return tiles_um
+    size_um = tiles_um[0, 2]
+    places = np.round(tiles_um[:, :2] / size_um).astype(np.int64)
+    waiting = np.floor(waiting_um / size_um).astype(np.int64)
+    columns = places[:, 0].max() + 1
+    undone = np.isin(places @ (1, columns), waiting @ (1, columns))
+    return np.asarray(tiles_um[~undone])
+
+
 def _inside(region: Region, points_um: FloatArray) -> npt.NDArray[np.bool_]:
     """`Region.contains`, asked only of the points in its bounding box."""
     near = region.bounds.contains(points_um)

@@ -23,7 +23,7 @@ from napari_past.slide import Slide, open_slide
 from napari_past.stain import unscored_areas
 from napari_past.types import SlideRef
 
-_AFTER_MS = 1500
+AFTER_MS = 1500
 """The slide and the first cells are drawn before."""
 
 
@@ -41,7 +41,7 @@ class Unscored(QObject):
         self._slide: Slide | None = None
         self._stop = threading.Event()
         self._counted = False
-        self._timer = settling_timer(self, _AFTER_MS, self._find)
+        self._timer = settling_timer(self, AFTER_MS, self._find)
 
     @property
     def busy(self) -> bool:

@@ -12,7 +12,12 @@ from napari_past.engine import CellTable
 from napari_past.plugin.staining import Staining
 from napari_past.quality import QualityMask
 from napari_past.stain import classes
-from napari_past.stain.compartments import CellShapes, Compartment, cell_shapes
+from napari_past.stain.compartments import (
+    CellShapes,
+    Compartment,
+    cell_shapes,
+    compartment_of,
+)
 from napari_past.stain.virtual import (
     CLASS_DENSITIES,
     REACH_UM,
@@ -160,7 +165,7 @@ def virtual_cells(
     outlines = table.outlines
     return VirtualCells(
         subject=f"{shown.first.name} · {table.model.name}",
-        compartment=compartment_of(shown),
+        compartment=compartment_of(shown.resolved.marker),
         measure=measure,
         cutoffs=shown.cutoffs,
         limits=shown.limits,
@@ -173,16 +178,6 @@ def virtual_cells(
         places=frozenset(places),
         tile_um=size_um,
     )
-
-
-def compartment_of(shown: Staining) -> Compartment:
-    """Where the stain is drawn: in the first compartment that the panel names for the marker; for
-    a gene that is no marker in the cytoplasm."""
-    marker = shown.resolved.marker
-    named = () if marker is None else marker.compartments
-    if "nucleus" in named[:1]:
-        return "nucleus"
-    return "membrane" if "membrane" in named[:1] else "cytoplasm"
 
 
 def _same_start(now: np.ndarray, before: np.ndarray, n: int) -> bool:

@@ -173,6 +173,12 @@ class VirtualDrawing:
                 self._draw(_patch_around(min(left), left))
         return out
 
+    def of(self, cells: VirtualCells) -> VirtualDrawing:
+        """The same H&E with these cells, whatever is drawn here meanwhile: for files."""
+        alone = VirtualDrawing(self._levels, self.mpp[0], self._profile, lambda: None)
+        alone.set_cells(cells)
+        return alone
+
     def close(self) -> None:
         """Draw nothing any more."""
         with self._lock:

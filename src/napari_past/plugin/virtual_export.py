@@ -54,6 +54,11 @@ def window_of(drawing: VirtualDrawing, level: int, rect: Rect) -> Window:
 def view_picture(drawing: VirtualDrawing, level: int, window: Window, cells: VirtualCells) -> Rgb:
     """A window of a level with words, scale bar and legend, uint8 (Y, X, 3).
 
+    Parameters
+    ----------
+    cells
+        Whose stain it is, also where the drawing has others by now.
+
     Raises
     ------
     CannotWrite
@@ -69,7 +74,7 @@ def view_picture(drawing: VirtualDrawing, level: int, window: Window, cells: Vir
     swatches: list[Swatch] = [*zip(CLASS_NAMES, browns, strict=True)]
     swatches.append((NOT_ANALYSED, (GREY, GREY, GREY)))
     return captioned(
-        drawing.read(level, *window), drawing.mpp[level], cells.subject, swatches,
+        drawing.of(cells).read(level, *window), drawing.mpp[level], cells.subject, swatches,
         (legend_text(cells), RESEARCH_USE),
     )  # fmt: skip
 

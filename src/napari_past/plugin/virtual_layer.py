@@ -31,6 +31,8 @@ OVERLAY = "virtual_stain"
 """Name of the words among the canvas's overlays."""
 _REFRESH_MS = 40
 _OVERVIEW_MS = 1000
+_BLANK = 235
+"""Every channel of an overview that is not drawn yet."""
 _INK, _PAPER = (1.0, 1.0, 1.0, 1.0), (0.55, 0.11, 0.09, 0.92)
 
 
@@ -101,6 +103,11 @@ class VirtualLayer(QObject):
         assert self.layer is not None
         self.layer.name = f"{cells.subject} (virtual stain, predicted)"
         self._overview_fresh = False
+        self._latest.drop()
+        before = self.drawing.cells
+        if before is not None and before.subject != cells.subject:
+            # Never another gene under this one's name.
+            self._overview[:] = _BLANK
         self.drawing.set_cells(cells)
         self._overview_timer.start()
         self.set_visible(True)
@@ -142,7 +149,7 @@ class VirtualLayer(QObject):
 
     def _add(self, h_and_e: Image, drawing: VirtualDrawing, cells: VirtualCells) -> None:
         self.drawing, self.h_and_e, self._refreshed = drawing, h_and_e, 0
-        self._overview = np.full(overview_shape(drawing), 235, np.uint8)
+        self._overview = np.full(overview_shape(drawing), _BLANK, np.uint8)
         # Before the layer is there nothing is on the canvas: it would be drawn whole, here.
         levels = [VirtualLevel(drawing, k, self) for k in range(len(drawing))]
         with keeping_active(self._viewer):

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import napari.viewer
-from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -31,18 +30,20 @@ from napari_past.plugin.model_loading import ModelLoading
 from napari_past.plugin.niceness import NICENESS
 from napari_past.plugin.outputs import Outputs
 from napari_past.plugin.panel import Panel
-from napari_past.plugin.pixel_size import bounds_of, in_pixels, set_pixel_size
-from napari_past.plugin.reader import slide_ref
+from napari_past.plugin.pixel_size import set_pixel_size
 from napari_past.plugin.region_scores import RegionScores
+from napari_past.plugin.region_shapes import keep_edges_visible
 from napari_past.plugin.running import Running
 from napari_past.plugin.session import Session
 from napari_past.plugin.slide_view import SlideView
+from napari_past.plugin.slides import Slides
 from napari_past.plugin.stainer import Stainer
 from napari_past.plugin.staining import Staining
 from napari_past.plugin.telling import slide_facts
 from napari_past.plugin.ties import Ties
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored import Unscored
+from napari_past.plugin.viewport import canvas_mpp
 from napari_past.plugin.virtual_view import VirtualView
 from napari_past.plugin.work_line import tell_work
 from napari_past.stain import ScoreTable
@@ -78,12 +79,11 @@ class VirtualStaining(QWidget):
         self._annotating = Annotating(viewer, self)
         self._loading = ModelLoading(self)
         self._model: Model = load_model(DEFAULT_MODEL)
-        self._layer: Image | None = None
         self._session: Session | None = None
-        self._views: dict[Layer, SlideView] = {}
         self._was_busy = False
         self._ties = Ties()
         self.panel = Panel(KEYS, self._microscope.overview)
+        self._slides = Slides(viewer, self.panel.slide, self)
         self._kinds = KindSwitch(self.panel)
         self._running = Running(viewer, self._stainer, self._jobs, self)
         self._region_scores = RegionScores(
@@ -126,7 +126,7 @@ class VirtualStaining(QWidget):
     @property
     def view(self) -> SlideView | None:
         """The layers of the slide that is chosen."""
-        return None if self._layer is None else self._views.get(self._layer)
+        return self._slides.view
 
     @property
     def cells(self) -> CellTable | None:
@@ -163,7 +163,7 @@ class VirtualStaining(QWidget):
     @property
     def slide_bounds(self) -> Rect | None:
         """The chosen slide in µm; None without one or without its pixel size."""
-        return None if self._layer is None else bounds_of(self._layer)
+        return self._slides.bounds
 
     def regions(self, selected: bool = False) -> tuple[Region, ...]:
         """Regions of every shapes layer in µm, or the selected shapes alone."""
@@ -208,7 +208,6 @@ class VirtualStaining(QWidget):
 
     def _connect_panel(self) -> None:
         panel = self.panel
-        panel.slide.chosen.connect(self._on_slide_chosen)
         panel.slide.mpp_given.connect(self._on_mpp_given)
         panel.slide.kind_chosen.connect(self._on_kind)
         panel.models.chosen.connect(self.load_model_file)
@@ -222,6 +221,7 @@ class VirtualStaining(QWidget):
         panel.cell.note_changed.connect(self._annotating.set_cell_note)
 
     def _connect_parts(self) -> None:
+        self._slides.chosen.connect(self._open_slide)
         self._stainer.arrived.connect(self._on_arrived)
         self._stainer.changed.connect(self._on_progress)
         self._stainer.failed.connect(self._on_failed)
@@ -291,20 +291,8 @@ class VirtualStaining(QWidget):
         self.panel.models.set_model(self._model)
 
     def _on_layers_changed(self, event: object = None) -> None:
-        slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
-        self._views = {layer: view for layer, view in self._views.items() if layer in slides}
-        current = self._layer if self._layer in slides else (slides[-1] if slides else None)
-        self.panel.slide.set_slides([s.name for s in slides], current.name if current else None)
-        if current is not self._layer:
-            self._layer = current
-            self._open_slide()
+        self._slides.follow_layers()
         self._region_scores.follow_layers()
-
-    def _on_slide_chosen(self, name: str) -> None:
-        chosen = next((layer for layer in self._viewer.layers if layer.name == name), None)
-        if chosen is not self._layer:
-            self._layer = chosen
-            self._open_slide()
 
     def _on_mpp_given(self, mpp: float) -> None:
         set_pixel_size(self._viewer, self._viewer.layers, mpp)
@@ -321,23 +309,19 @@ class VirtualStaining(QWidget):
 
     def _open_slide(self, kind: str | None = None) -> None:
         self._close_session()
-        layer = self._layer
-        asking = layer is not None and in_pixels(layer)
+        slides, model = self._slides, self._model
+        asking, layer, ref = slides.without_mpp, slides.layer, slides.ref
         self.panel.slide.ask(asking)
         self._microscope.set_slide(None if asking else layer)
         if layer is None or asking:
             self._kinds.follow(None)
         self._region_scores.score()
         self._refresh()
-        bounds = self.slide_bounds
-        if layer is None or bounds is None:
+        if layer is None or ref is None or asking:
             return
         scale_bar = self._viewer.canvas.overlays.scale_bar
         scale_bar.visible = scale_bar.box = True
         self.panel.slide.set_facts(f"{layer.scale[-1]:.4g} µm/px · reading the slide …")
-        self._views.setdefault(layer, SlideView(self._viewer, (bounds.width_um, bounds.height_um)))
-        ref, model = slide_ref(layer.metadata), self._model
-        assert ref is not None, "only slide layers are listed"
         self._jobs.run(
             lambda job: Session(ref, model, job.cancelled, kind),
             "Reading the slide", self._on_opened,
@@ -360,8 +344,7 @@ class VirtualStaining(QWidget):
 
     def _on_opened(self, session: object) -> None:
         assert isinstance(session, Session)
-        ref = None if self._layer is None else slide_ref(self._layer.metadata)
-        if session.slide.ref != ref or session.asked_model is not self._model:
+        if session.slide.ref != self._slides.ref or session.asked_model is not self._model:
             session.close()
             return
         self._kinds.follow(session)
@@ -423,7 +406,7 @@ class VirtualStaining(QWidget):
         self.cells_changed.emit()
 
     def _refresh(self) -> None:
-        ready = self._layer is not None and not in_pixels(self._layer)
+        ready = self._slides.bounds is not None
         can_stain = ready and not self._stainer.running
         self.panel.set_state(can_stain=can_stain, has_cells=bool(self.cells))
 
@@ -441,6 +424,7 @@ class VirtualStaining(QWidget):
     def _on_camera_rested(self) -> None:
         self._colouring.follow_camera()
         self._distribution.follow()
+        keep_edges_visible(self._viewer.layers, canvas_mpp(self._viewer))
         self._follow()
         if not self._memory_timer.isActive():
             self._memory_timer.start()

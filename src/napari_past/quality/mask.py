@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from napari_past.types import FloatArray
 
@@ -48,6 +50,25 @@ class QualityMask:
         found = np.zeros(len(cells), np.uint8)
         found[inside] = self.labels[y[inside].astype(np.intp), x[inside].astype(np.intp)]
         return found
+
+    def area_within(self, polygon_um: shapely.Geometry) -> float:
+        """Area in mm² inside of a polygon, in pixels by their centres.
+
+        Parameters
+        ----------
+        polygon_um
+            A polygon or several, (x, y) in µm of slide space; empty holds nothing.
+        """
+        if polygon_um.is_empty:
+            return 0.0
+        x0, y0, x1, y1 = (edge / self.mpp for edge in polygon_um.bounds)
+        top, left = max(math.floor(y0), 0), max(math.floor(x0), 0)
+        near = self.labels[top : max(math.ceil(y1), 0), left : max(math.ceil(x1), 0)]
+        row, column = np.nonzero(near)
+        x_um, y_um = (column + left + 0.5) * self.mpp, (row + top + 0.5) * self.mpp
+        shapely.prepare(polygon_um)
+        inside = shapely.contains_xy(polygon_um, x_um, y_um)
+        return float(inside.sum() * self.mpp**2 / 1e6)
 
     def area_mm2(self) -> dict[str, float]:
         """Area of every kind in mm², in the order of `UNSCORED_KINDS`; 0 where there is none."""

@@ -69,6 +69,9 @@ class SlideFindings:
     """None for values that were not predicted here."""
     measured: str = ""
     """How the values were measured on a stained slide; empty where they were not."""
+    mismatch: str = ""
+    """Told at the page's head where the slide looks like the other kind, H&E or IHC, than it was
+    read as; empty where nothing speaks against it."""
     unlike: tuple[str, ...] | None = None
     """What looks unlike the training, in sentences; None where nobody can say."""
     much_unlike: bool = False

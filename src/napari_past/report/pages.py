@@ -329,10 +329,11 @@ def _source(findings: SlideFindings) -> Fact:
 
 
 def _warnings(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tuple[str, ...]:
+    told = [findings.mismatch] if findings.mismatch else []
     if findings.model is None:
-        return ()
+        return tuple(told)
     name = findings.model.name
-    told = [
+    told += [
         f"{marker.label} is not learnable for {name}: do not rely on its classes and scores."
         for marker in markers
         if not marker.learnable

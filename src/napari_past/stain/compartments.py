@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from napari_past.genes.marker import Marker
 from napari_past.stain.spans import crossings, filled, lattice_of, sums_within
 from napari_past.types import FloatArray, FoundCells, Outlines, PixelGrid
 
@@ -37,6 +38,13 @@ LEAST_BAND_UM = 0.25
 """Between two nuclei that lie closer no membrane can be seen."""
 
 _TURN = 2 * np.pi / RAYS
+
+
+def compartment_of(marker: Marker | None) -> Compartment:
+    """Where a virtual stain is drawn: in the first compartment that the panel names for the marker;
+    of a gene that is no marker in the cytoplasm."""
+    named = () if marker is None else marker.compartments[:1]
+    return next((c for c in COMPARTMENTS if c in named), "cytoplasm")
 
 
 @dataclass(frozen=True)

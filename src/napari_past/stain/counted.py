@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,8 @@ class CountedRow:
     unscored: int
     """Cells in it that lie where nothing is scored."""
     area_mm2: float
-    """Of the region less what Ignore* regions cover; NaN for the slide unless it was given."""
+    """Of the region less what Ignore* regions cover and what is not scored; NaN where cells are not
+    scored and nobody tells over which area, and for the slide unless it was given."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def count_cells(
     *,
     slide_area_mm2: float | None = None,
     unscored: npt.ArrayLike | None = None,
+    unscored_within: Callable[[shapely.Geometry], float] | None = None,
     also_slide: bool = False,
 ) -> CountedCells:
     """The cells of each region that is not ignored; with none, of the whole slide.
@@ -73,6 +75,8 @@ def count_cells(
         Area of the whole-slide row, for example of the tissue; unknown otherwise.
     unscored
         (n,), cells that lie where nothing is scored: True, or the kind's name ("" where scored).
+    unscored_within
+        Area in mm² that is not scored inside of a polygon in µm, as `QualityMask.area_within`.
     also_slide
         Give the whole slide a last row where there are regions too.
 
@@ -106,6 +110,9 @@ def count_cells(
     def add(name: str, role: str, shape: Region | None, area_mm2: float) -> None:
         inside = np.ones(n, np.bool_) if shape is None else _inside(shape, centers)
         np.logical_or(asked, inside, out=asked)
+        lost = int((inside & ~ignored & away).sum())
+        if lost and shape is not None and unscored_within is None:
+            area_mm2 = float("nan")
         rows.append(
             CountedRow(
                 region=name,
@@ -113,15 +120,18 @@ def count_cells(
                 shape=shape,
                 index=np.flatnonzero(inside & ~ignored & ~away),
                 excluded=int((inside & ignored).sum()),
-                unscored=int((inside & ~ignored & away).sum()),
+                unscored=lost,
                 area_mm2=area_mm2,
             )
         )
 
     for region in shapes:
         if not region.ignored:
-            area_mm2 = region.polygon_um.difference(cover).area / 1e6
-            add(region.name, region.role, region, float(area_mm2))
+            left_um = region.polygon_um.difference(cover)
+            away_mm2 = 0.0 if unscored_within is None else unscored_within(left_um)
+            # A mask's pixels may reach over the border by a little.
+            area_mm2 = max(float(left_um.area) / 1e6 - away_mm2, 0.0)
+            add(region.name, region.role, region, area_mm2)
     if not rows or also_slide:
         area_mm2 = float("nan") if slide_area_mm2 is None else slide_area_mm2
         add(WHOLE_SLIDE, WHOLE_SLIDE_ROLE, None, area_mm2)

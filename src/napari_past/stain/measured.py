@@ -106,15 +106,25 @@ def unit_of(name: str) -> str:
 
 def cutoffs_of(name: str) -> Cutoffs | None:
     """QuPath's for densities, 1, 2 and 3 for classes, none for shares."""
-    columns = columns_of(name)
-    if columns == (HER2_CLASS,):
+    if has_classes(name):
         return _HER2_CUTOFFS
-    return None if columns == (COMPLETENESS,) else DAB_CUTOFFS
+    return None if columns_of(name) == (COMPLETENESS,) else DAB_CUTOFFS
+
+
+def has_classes(name: str) -> bool:
+    """Whether the values of a marker or a column are HER2's classes, which are no densities: they
+    have no other cut-offs than 1, 2 and 3, and no H-score.
+
+    Raises
+    ------
+    UnknownGene
+    """
+    return columns_of(name) == (HER2_CLASS,)
 
 
 def check_cutoffs(name: str, cutoffs: Cutoffs) -> None:
-    """Raise `MissingCutoffs` where densities are given as cut-offs of HER2's classes."""
-    if columns_of(name) == (HER2_CLASS,) and cutoffs.strong <= 1:
+    """Raise `MissingCutoffs` where HER2's classes are given other cut-offs than their own."""
+    if has_classes(name) and cutoffs.values != _HER2_CUTOFFS.values:
         raise MissingCutoffs(
             f"The values of {name} are classes 0 to 3 by the completeness of the membrane, for "
             f"which {', '.join(f'{v:g}' for v in cutoffs.values)} are no cut-offs; leave them out, "

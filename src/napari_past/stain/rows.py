@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_past.stain.allred import Allred, allred
 from napari_past.stain.correlation import FARTHEST_UM
+from napari_past.stain.counted import WHOLE_SLIDE_ROLE
 from napari_past.stain.hot_spot import HotSpot
 from napari_past.stain.interval import LEAST_BLOCKS
 from napari_past.stain.rules import PLAIN_GENE, ScoreRules
@@ -46,7 +47,8 @@ class ScoreRow:
     """Lower limit of the 95 % sampling interval of `h_score`; NaN where there is none."""
     hi: float
     area_mm2: float
-    """Area of the region less what Ignore* regions cover; NaN for the slide unless it was given."""
+    """Area of the region less what Ignore* regions cover and what is not scored; NaN where that is
+    not known, and for the slide unless it was given."""
     excluded: int = 0
     """Cells of the region that an Ignore* region took out."""
     without_class: int = 0
@@ -118,9 +120,23 @@ class ScoreRow:
 
     @property
     def explanation(self) -> str:
-        """Why a number is missing, one sentence; empty where none is."""
+        """Why numbers are missing, a sentence for each; empty where none is."""
         if self.n == 0:
             return f"No cell with a class lies in {self.region}, so it has no score."
+        return " ".join(told for told in (self._no_area, self._no_interval) if told)
+
+    @property
+    def _no_area(self) -> str:
+        region = self.role != WHOLE_SLIDE_ROLE
+        if not (region and self.unscored and math.isnan(self.area_mm2)):
+            return ""
+        return (
+            f"Part of {self.region} is not scored, and how large that is is not known, so its area "
+            "and cells/mm² are not given."
+        )
+
+    @property
+    def _no_interval(self) -> str:
         if math.isinf(self.block_um):
             return (
                 f"Neighbouring cells of {self.region} are alike over {FARTHEST_UM / 1000:g} mm and "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from napari_past.genes import Resolved, marker_asked
 from napari_past.genes.marker import ALLRED, DENSITY, HOT_SPOT, PERCENT, PSEUDO_H
+from napari_past.stain.measured import has_classes
 
 PSEUDO_H_SCORE, H_SCORE = "pseudo-H-score", "H-score"
 PERCENT_POSITIVE = "% positive"
@@ -100,10 +101,14 @@ def rules_of(resolved: Resolved, *, measured: bool = False) -> ScoreRules:
     """
     measured = measured or resolved.measured
     marker = marker_asked(resolved.name)
+    # Classes by completeness of the membrane are no intensities, of which an H-score is the sum.
+    classes = measured and has_classes(resolved.name if marker is None else marker.name)
     if marker is None:
-        return ScoreRules(measured=measured)
+        plain = PLAIN_GENE.scores
+        return ScoreRules(_without_h_score(plain) if classes else plain, measured=measured)
+    scores = marker.predicted or (PERCENT,)
     return ScoreRules(
-        scores=marker.predicted or (PERCENT,),
+        scores=_without_h_score(scores) if classes else scores,
         least_cells=marker.least_cells,
         least_of=marker.least_of,
         real_stain_only=() if measured else marker.real_stain_only,
@@ -111,3 +116,7 @@ def rules_of(resolved: Resolved, *, measured: bool = False) -> ScoreRules:
         measured=measured,
         marker=marker.name,
     )
+
+
+def _without_h_score(scores: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(score for score in scores if score != PSEUDO_H)

@@ -6,11 +6,12 @@ QuPath does). From predicted expression it is a *pseudo*-H-score: RNA has no opt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from napari_past.stain.classes import classes
 from napari_past.stain.counted import CountedCells, CountedRow, count_cells
@@ -43,7 +44,7 @@ class ScoreTable:
     unscored_cells: Mapping[str, int] = field(default_factory=dict)
     """`unscored` by kind, where kinds were given."""
     unscored_area_mm2: Mapping[str, float] = field(default_factory=dict)
-    """Area of the whole slide that is not scored, by kind. Areas of rows contain it."""
+    """Area of the whole slide that is not scored, by kind. The area of a row is without it."""
     rules: ScoreRules = PLAIN_GENE
     """Which of the rows' scores are to be told."""
 
@@ -89,6 +90,7 @@ def score_table(
     denominator: str | None = None,
     slide_area_mm2: float | None = None,
     unscored: npt.ArrayLike | None = None,
+    unscored_within: Callable[[shapely.Geometry], float] | None = None,
     unscored_area_mm2: Mapping[str, float] | None = None,
 ) -> ScoreTable:
     """One row per region that is not ignored; with none, one row for the whole slide.
@@ -115,8 +117,11 @@ def score_table(
     unscored
         (n,), cells that lie where nothing is scored: True, or the kind's name ("" where scored).
         They are outside of every row and counted beside them.
+    unscored_within
+        Area in mm² that is not scored inside of a polygon in µm. Without it the area of a region
+        that has such cells is unknown.
     unscored_area_mm2
-        Area by kind that is not scored, to be told with the table; no area is subtracted.
+        Area by kind that is not scored on the slide, to be told with the table.
 
     Raises
     ------
@@ -129,7 +134,13 @@ def score_table(
             f"Scores need values (n,) and centres (n, 2), but got {given.shape} and "
             f"{np.shape(centers_um)}."
         )
-    counted = count_cells(centers_um, regions, slide_area_mm2=slide_area_mm2, unscored=unscored)
+    counted = count_cells(
+        centers_um,
+        regions,
+        slide_area_mm2=slide_area_mm2,
+        unscored=unscored,
+        unscored_within=unscored_within,
+    )
     return score_counted(
         counted,
         given,

@@ -51,7 +51,7 @@ TISSUE = 0.1
 FADE_UM: dict[Compartment, float] = {"nucleus": 0.35, "cytoplasm": 0.6, "membrane": 0.35}
 """Standard deviation with which stain fades at a compartment's edge."""
 MOST_FADE_PASSES = 8
-SCANLINE_UM = 0.7
+SCANLINE_UM = 1.0
 """Outlines are drawn by scanlines at most this far apart."""
 LOST_AT_EDGES: dict[Compartment, float] = {"nucleus": 0.0, "cytoplasm": 0.1, "membrane": 0.27}
 """Share of the stain that fades out of a compartment, laid on beforehand; of nuclei by size."""

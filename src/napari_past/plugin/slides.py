@@ -1,0 +1,68 @@
+"""Which slide of the viewer is worked on, and the layers that show its cells."""
+
+from __future__ import annotations
+
+import napari
+from napari.layers import Image, Layer
+from qtpy.QtCore import QObject, Signal
+
+from napari_past.plugin.pixel_size import bounds_of, in_pixels
+from napari_past.plugin.reader import slide_ref
+from napari_past.plugin.slide_box import SlideBox
+from napari_past.plugin.slide_view import SlideView
+from napari_past.types import Rect, SlideRef
+
+
+class Slides(QObject):
+    """Keeps the list of slides in step with the viewer's layers."""
+
+    chosen = Signal()
+    """Another slide is worked on, or none."""
+
+    def __init__(self, viewer: napari.Viewer, box: SlideBox, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer, self._box = viewer, box
+        self.layer: Image | None = None
+        """The slide that is worked on."""
+        self._views: dict[Layer, SlideView] = {}
+        box.chosen.connect(self._on_chosen)
+
+    @property
+    def ref(self) -> SlideRef | None:
+        return None if self.layer is None else slide_ref(self.layer.metadata)
+
+    @property
+    def without_mpp(self) -> bool:
+        """Whether the slide's pixel size has to be asked for."""
+        return self.layer is not None and in_pixels(self.layer)
+
+    @property
+    def bounds(self) -> Rect | None:
+        """In µm; None without a slide or without its pixel size."""
+        return None if self.layer is None else bounds_of(self.layer)
+
+    @property
+    def view(self) -> SlideView | None:
+        """The layers of its cells; None until its pixel size is known."""
+        bounds = self.bounds
+        if self.layer is None or bounds is None:
+            return None
+        if self.layer not in self._views:
+            self._views[self.layer] = SlideView(self._viewer, (bounds.width_um, bounds.height_um))
+        return self._views[self.layer]
+
+    def follow_layers(self) -> None:
+        """Layers came or went: the last slide is taken where the chosen one is gone."""
+        slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
+        self._views = {layer: view for layer, view in self._views.items() if layer in slides}
+        current = self.layer if self.layer in slides else (slides[-1] if slides else None)
+        self._box.set_slides([s.name for s in slides], current.name if current else None)
+        self._choose(current)
+
+    def _on_chosen(self, name: str) -> None:
+        self._choose(next((layer for layer in self._viewer.layers if layer.name == name), None))
+
+    def _choose(self, layer: Image | None) -> None:
+        if layer is not self.layer:
+            self.layer = layer
+            self.chosen.emit()
