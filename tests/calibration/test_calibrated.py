@@ -16,8 +16,10 @@ from napari_past.calibration.calibrated import (
     calibrated_lines,
     calibrated_rows,
     calibrations_of,
+    extrapolation,
 )
 from napari_past.calibration.files import carded
+from napari_past.calibration.match import LEAST_CELLS
 from napari_past.errors import BadTable
 from napari_past.model import load_model
 from napari_past.model.calibration import (
@@ -70,9 +72,9 @@ def calibrated(past_mini, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def table():
-    """Four cells of mean 4 in region A, two of mean 20 in B, none in C."""
-    values = np.array([2.0, 4, 4, 6, 15, 25])
-    centers = np.array([[1.0, 1], [2, 1], [3, 1], [4, 1], [11, 1], [12, 1]])
+    """Forty cells of mean 4 in region A, twenty of mean 20 in B, none in C."""
+    values = np.tile([2.0, 4, 4, 6, 15, 25], 10)
+    centers = np.tile([[1.0, 1], [2, 1], [3, 1], [4, 1], [11, 1], [12, 1]], (10, 1))
     regions = [
         Region(name, TUMOUR, shapely.box(x, 0, x + 9, 9))
         for name, x in (("A", 0), ("B", 10), ("C", 20))
@@ -104,6 +106,36 @@ def test_too_few_cells_have_no_calibrated_score_either(past_mini, table):
     scores = score_table(values, counted.centers_um, CUTOFFS, regions, rules=rules)
     rows = calibrated_rows(calibration(past_mini), values, counted, scores)
     assert [row.short for row in rows] == ["insufficient"] * 3
+
+
+def test_fewer_cells_than_a_calibrated_region_has_are_not_mapped(past_mini):
+    regions = [Region(n, TUMOUR, shapely.box(x, 0, x + 9, 9)) for n, x in (("A", 0), ("B", 10))]
+    centers = np.repeat([[1.0, 1.0], [11.0, 1.0]], [LEAST_CELLS, LEAST_CELLS], axis=0)
+    values = np.full(2 * LEAST_CELLS, 4.0)
+    values[-1] = np.nan
+    scores = score_table(values, centers, CUTOFFS, regions)
+    counted = count_cells(centers, regions)
+    a, b = calibrated_rows(calibration(past_mini), values, counted, scores)
+    assert a.predicted.value == pytest.approx(40)
+    assert math.isnan(b.predicted.value)
+    assert b.short == "– (19 cells; 20 are needed, as in calibration)"
+    of_cells = calibration(past_mini, quantity="od", level="cells", cell_sd=0.1)
+    *_, b = calibrated_rows(of_cells, values, counted, scores)
+    assert b.sentence == (
+        "predicted H-score (local calibration: SP3, 3 patients): – (19 cells; 20 are needed, as in "
+        "calibration)"
+    )
+
+
+def test_what_the_model_does_not_know_is_extrapolated(past_mini, table):
+    assert extrapolation((), "") == ""
+    told = extrapolation(("ESR1",), "The slide looks unlike the training tissue.")
+    assert told == "extrapolated: ESR1 is not learnable and the slide looks unlike the training"
+    a, _, c = calibrated_rows(calibration(past_mini), *table, told)
+    assert a.sentence.endswith(f"40 (95 % prediction interval 18–62); {told}")
+    assert c.sentence.endswith("– (no cells)"), "nothing there to extrapolate"
+    (line,) = calibrated_lines([calibration(past_mini)], *table, told)
+    assert line.endswith(f"are not calibrated. The values are {told}.")
 
 
 def test_pseudo_h_scores_are_mapped_where_they_were_calibrated(past_mini, table):

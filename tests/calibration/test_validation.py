@@ -33,11 +33,30 @@ def test_by_hand(sim, calibration):
 
 def test_patients_of_the_calibration_are_refused_or_told(sim, calibration):
     again = sim.patients(3, seed=1)
-    with pytest.raises(BadTable, match=r"Patient s1p\d and 2 more of these regions was calibrated"):
+    with pytest.raises(BadTable, match=r"Patients s1p\d and 2 more of these regions were cal"):
         validate(calibration, again)
     found = validate(calibration, again, allow_seen=True)
     assert len(found.seen_patients) == 3
     assert "3 of whom the calibration has seen" in found.whose
+
+
+def test_one_patient_of_the_calibration_is_told_as_one(sim, calibration):
+    seen = sim.matched([[0.5, 0.8]], [[0.3, 0.4]], ["s1p3"])
+    with pytest.raises(BadTable, match=r"^Patient s1p3 of these regions was calibrated on"):
+        validate(calibration, seen)
+
+
+def test_regions_beyond_the_calibrated_values_are_told(sim, calibration, tmp_path):
+    first, last = calibration.span
+    x = np.array([[0.5, 0.8], [first - 1, last + 1], [0.5, 0.8]])
+    y = sim.true_density(np.array([[0.5, 0.8]] * 3))
+    found = validate(calibration, sim.matched(x, y, "uvw"))
+    told = "4 of 4 regions; 2 lie beyond the calibrated values, where no interval is known"
+    assert found.share == told
+    assert told in write_validation(found, tmp_path / "r.html")[0].read_text()
+    one = validate(calibration, sim.matched(x[1:, 1:], y[1:, 1:], "vw"))
+    assert one.share.startswith("1 of 1 regions; 1 lies beyond")
+    assert validate(calibration, sim.matched(x[:1], y[:1], "u")).share == "2 of 2 regions"
 
 
 def test_mean_densities_are_not_held_against_h_scores(sim, calibration):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from html import unescape
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -11,9 +14,11 @@ import shapely
 from napari_past.calibration import match_pairs
 from napari_past.calibration.measured_cells import read_measured_cells
 from napari_past.io import read_csv, read_geojson, write_regions
+from napari_past.io.origin import read_origin
 from napari_past.sample import draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
-from napari_past.types import TUMOUR, Region
+from napari_past.stain.real_stain import NO_CPS
+from napari_past.types import MEASURED_RESEARCH_USE, TUMOUR, Region
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,24 @@ def test_scores_that_need_a_real_stain(command, table, rois):
     pd_l1 = command("score", table, "--marker", "PD-L1", "--rois", rois)
     assert "left: TPS " in pd_l1.out
     assert "left: CPS: not told, since nobody said" in pd_l1.out
+
+
+def test_a_report_tells_the_scores_that_need_a_real_stain(command, table, rois, tmp_path):
+    out = tmp_path / "report.html"
+    done = command("report", table, "--marker", "HER2,PD-L1", "--rois", rois, "--out", out)
+    assert done.code == 0, done.err
+    assert MEASURED_RESEARCH_USE in done.out
+    assert "Predicted from H&E" not in done.out
+    page = unescape(out.read_text())
+    for marker in ("HER2", "PD-L1"):
+        scored = command("score", table, "--marker", marker, "--rois", rois).out.splitlines()
+        told = [line for line in scored if "HER2 score" in line or ": TPS" in line]
+        assert len(told) == 2
+        for line in told:
+            assert line.partition(": ")[2].removesuffix(".") in page
+    assert page.count(NO_CPS) == 1
+    assert "HER2, PD-L1 · measured on the stained slide" in page
+    assert "class by membrane completeness" in page
 
 
 @pytest.mark.parametrize(
@@ -183,6 +206,15 @@ def test_he_that_is_measured_as_ihc_is_told(command, tmp_path):
     assert done.code == 0, done.err
     assert "note   The slide looks like H&E (pink and purple), but its DAB is measured" in done.out
     assert "Use --detector stain-log." in done.out
+    sentence = read_origin(tmp_path / "x.h5ad").mismatch
+    assert sentence.startswith("The slide looks like H&E")
+    assert sentence.endswith("the values mean nothing then.")
+    out = tmp_path / "scores.csv"
+    scored = command("score", tmp_path / "x.h5ad", "--marker", "ER", "--out", out)
+    assert scored.code == 0, scored.err
+    lines = scored.out.splitlines()
+    assert lines.index(sentence) < next(i for i, t in enumerate(lines) if t.startswith("region"))
+    assert json.loads(out.with_name("scores.csv.json").read_text())["mismatch"] == sentence
 
 
 def test_ihc_that_a_model_reads_is_told(command, drawn_ihc, tmp_path):
@@ -193,3 +225,19 @@ def test_ihc_that_a_model_reads_is_told(command, drawn_ihc, tmp_path):
     assert done.code == 0, done.err
     assert "looks like IHC (brown on blue), but a model for H&E reads it" in done.out
     assert "Use --detector ihc-nuclear (or ihc-membrane)." in done.out
+    assert "looks like IHC" in read_origin(tmp_path / "x.h5ad").mismatch
+
+
+def test_a_slide_of_the_right_kind_has_no_mismatch(table):
+    assert "mismatch" not in anndata.read_h5ad(table).uns["napari_past"]
+    assert read_origin(table).mismatch == ""
+
+
+def test_another_kind_that_fits_the_marker_better_is_told_in_one_line(command, table):
+    her2 = command("score", table, "--marker", "HER2")
+    (line,) = (text for text in her2.out.splitlines() if "IHC (membrane)" in text)
+    assert line.endswith(
+        "HER2 stains the membrane: the slide's kind IHC (membrane) finds cells by their blue alone "
+        "and fits better."
+    )
+    assert "fits better" not in command("score", table, "--marker", "ER").out

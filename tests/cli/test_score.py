@@ -250,3 +250,36 @@ def test_a_mistake_in_the_users_markers_is_one_line(
 def test_predicted_classes_are_called_display_classes(command, phantom_cells):
     done = command("score", phantom_cells, "--marker", "HER2")
     assert "display classes of predicted means" in done.out
+
+
+def test_what_speaks_against_all_scores_comes_before_them(command, phantom_cells, tmp_path):
+    poor = anndata.read_h5ad(phantom_cells)
+    poor.var.loc["ERBB2", ["learnable", "evidence"]] = [False, "not learnable · seen in 0.1 %"]
+    told = poor.uns["napari_past"]
+    told["slide_unlike_training"] = "The slide looks unlike the training tissue."
+    told["mismatch"] = "The slide looks like IHC."
+    poor.obs["unlike_training"] = True
+    poor.write_h5ad(tmp_path / "poor.h5ad")
+    done = command("score", tmp_path / "poor.h5ad", "--marker", "HER2")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    flags = [
+        "The slide looks like IHC.",
+        "reliability: ERBB2: not learnable · seen in 0.1 %",
+        "The slide looks unlike the training tissue.",
+        f"{poor.n_obs} of {poor.n_obs} cells (100 %) look unlike the training tissue; their values "
+        "are the least certain.",
+    ]
+    first = lines.index(flags[0])
+    assert lines[first : first + 4] == flags
+    assert lines[first + 4].startswith("region")
+    assert done.out.count("reliability:") == 1
+
+
+def test_another_pixel_size_than_the_files_is_told(command, phantom_cells):
+    done = command("score", phantom_cells, "--marker", "HER2", "--mpp", "0.25")
+    assert done.code == 0
+    assert done.err == (
+        "napari-past: --mpp 0.25 places the regions, but cells.h5ad says 0.5 µm per pixel.\n"
+    )
+    assert command("score", phantom_cells, "--marker", "HER2", "--mpp", "0.501").err == ""

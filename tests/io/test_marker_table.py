@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from napari_past.errors import AmbiguousGene, BadTable, UnknownGene
+from napari_past.errors import AmbiguousGene, BadTable, NotScorable, UnknownGene
 from napari_past.io import read_marker_table, write_cells
 from napari_past.types import Cutoffs
 
@@ -74,6 +74,34 @@ def test_a_missing_gene_is_refused(cells, tmp_path, suffix, gene):
     write_cells(cells, path)
     with pytest.raises(UnknownGene):
         read_marker_table(path, gene)
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".csv"])
+def test_a_missing_gene_is_told_with_those_there_are(cells, tmp_path, suffix):
+    path = tmp_path / f"cells{suffix}"
+    write_cells(cells, path)
+    with pytest.raises(UnknownGene) as told:
+        read_marker_table(path, "PD-L1")
+    assert str(told.value) == (
+        "The table does not have CD274 (PD-L1); choose another of the 4 genes that it has (ERBB2, "
+        "CD3D, CD3E, KRT19), or predict it with `napari-past run --genes PD-L1`."
+    )
+    with pytest.raises(UnknownGene, match="No gene or marker is named 'nonsense'"):
+        read_marker_table(path, "nonsense")
+
+
+def test_ten_genes_are_named(tmp_path):
+    names = [f"G{i}" for i in range(12)]
+    path = bare(tmp_path / "c.h5ad", np.ones((3, 12), np.float32), names)
+    with pytest.raises(UnknownGene, match=r"12 genes that it has \(G0, .*G9 and 2 more\)"):
+        read_marker_table(path, "PD-L1")
+
+
+def test_what_is_never_scored_is_told_before_that_it_is_missing(cells, tmp_path):
+    write_cells(cells, tmp_path / "cells.h5ad")
+    for name in ("p53", "TP53"):
+        with pytest.raises(NotScorable, match="p53 cannot be scored from gene RNA"):
+            read_marker_table(tmp_path / "cells.h5ad", name)
 
 
 def test_two_meanings_are_refused(tmp_path):

@@ -9,6 +9,7 @@ from pandas.testing import assert_frame_equal
 
 from napari_past.errors import BadTable, CannotWrite
 from napari_past.io import found_cells, read_cells, writable_suffixes, write_cells
+from napari_past.io.origin import read_origin
 from napari_past.types import RESEARCH_USE
 
 SUFFIXES = [".h5ad", ".csv", ".geojson"]
@@ -92,6 +93,16 @@ def test_files_say_what_they_are_and_not_where_they_were_made(cells, tmp_path, s
     assert b"past-mini" in content
     assert str(tmp_path).encode() not in content
     assert "research_use" not in cells.uns["napari_past"], "the caller's table is left as it was"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_that_a_slide_looks_like_another_kind_goes_with_the_table(cells, tmp_path, suffix):
+    cells.uns["napari_past"]["mismatch"] = "The slide looks like IHC."
+    path = tmp_path / f"cells{suffix}"
+    write_cells(cells, path)
+    assert read_cells(path).uns["napari_past"]["mismatch"] == "The slide looks like IHC."
+    if suffix != ".geojson":
+        assert read_origin(path).mismatch == "The slide looks like IHC."
 
 
 def test_the_table_itself_is_unchanged_by_writing(cells, tmp_path):

@@ -44,8 +44,9 @@ def test_table_tells_classes_regions_and_cutoffs(analysed, her2) -> None:
 def test_files_are_read_back(analysed, her2, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cells{suffix}"
     gene, limits, named = her2
-    export_cells(analysed, gene, limits, path)
+    export_cells(analysed, gene, limits, path, mismatch="It looks like IHC.")
     back = read_cells(path)
+    assert back.uns["napari_past"]["mismatch"] == "It looks like IHC."
     assert back.n_obs == len(analysed)
     values = np.asarray(back[:, "ERBB2"].X).ravel()
     npt.assert_allclose(values, analysed.marker_values("HER2"), rtol=1e-5)

@@ -189,6 +189,37 @@ def test_a_gene_comes_back_with_the_kind(ihc, qtbot) -> None:
     assert box.current is not None
 
 
+def test_a_slide_that_is_opened_next_is_taken_up(ihc, drawn, analysed, qtbot) -> None:
+    viewer, widget = ihc
+    choose(qtbot, widget, IHC_NUCLEAR)
+    first = widget._slides.layer
+    cells = [layer for layer in viewer.layers if layer.visible and "DAB measured" in layer.name]
+    assert cells
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        viewer.open(str(drawn.path), plugin="napari-past")
+    assert widget.panel.slide.box.currentText() == widget._slides.layer.name != first.name
+    assert widget.session.kind == H_AND_E
+    assert len(widget.cells) == len(analysed)
+    assert widget.panel.notice.text() == RESEARCH_USE
+    assert not first.visible
+    assert not any(layer.visible for layer in cells)
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.panel.slide.box.setCurrentText(first.name)
+    assert first.visible
+    assert widget.session.kind == IHC_NUCLEAR
+
+
+def test_without_slides_nothing_is_said_of_the_last_one(ihc, qtbot) -> None:
+    viewer, widget = ihc
+    choose(qtbot, widget, IHC_NUCLEAR)
+    viewer.layers.clear()
+    panel = widget.panel
+    assert panel.notice.text() == RESEARCH_USE
+    assert panel.models.isVisibleTo(panel)
+    assert "measured" not in panel.gene.badge.text()
+    assert panel.gene.current is not None
+
+
 def test_exported_cells_are_measured_ones(ihc, qtbot, tmp_path, command) -> None:
     _, widget = ihc
     choose(qtbot, widget, IHC_NUCLEAR)

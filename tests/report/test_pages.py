@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import shapely
 from PIL import Image
+from scipy import ndimage
 
 from napari_past.calibration.findings import findings_of_cells
 from napari_past.engine import predict
@@ -26,6 +27,8 @@ from napari_past.report.pdf import pdf_report, printable
 from napari_past.report.pictures import busiest_field, class_picture, round_length, slide_extent
 from napari_past.slide import open_slide
 from napari_past.stain import CLASS_COLOURS, rules_of, score_table
+from napari_past.stain.measured import resolve_measured
+from napari_past.stain.real_stain import NO_CPS
 from napari_past.types import (
     IGNORE,
     MEASURED_RESEARCH_USE,
@@ -224,14 +227,102 @@ def test_a_measured_slide_is_not_called_predicted(slide):
     with open_slide(slide) as opened:
         cells = predict(opened, detector="ihc-nuclear").compute()
         (page,) = slide_pages(findings_of_cells(cells, opened, {"Ki67": None}))
-    assert page.title == "Ki-67: DAB nucleus · measured on the stained slide"
+    assert page.title == "Ki-67 · measured on the stained slide"
     assert page.footer == MEASURED_RESEARCH_USE
     facts = {fact.label: fact.text for fact in page.facts}
+    assert facts["Values"] == "Ki-67: DAB nucleus"
+    (table,) = page.tables
+    assert table.notes[-1] == f"Analysed: {facts['Analysed']}."
+    assert "tiles with tissue" in table.notes[-1]
     assert facts["Measured"].startswith("DAB optical density · haematoxylin ")
     assert "model's error" not in facts["Intervals"]
     assert not {"Model", "Evidence", "Calibration", "Unlike training"} & set(facts)
     (warning,) = page.warnings
     assert warning.startswith("The slide looks like H&E (pink and purple), but its DAB is measured")
+
+
+def measured_findings(name, classes_of, regions):
+    """Cells 20 µm apart in a row, with classes of a real stain."""
+    values = np.asarray(classes_of, float)
+    centers = np.column_stack([20.0 * np.arange(len(values)), np.full(len(values), 10.0)])
+    resolved = resolve_measured(name)
+    table = score_table(values, centers, LIMITS, regions, rules=rules_of(resolved))
+    marker = MarkerFindings(resolved.label, values, table)
+    return SlideFindings(
+        "ihc.tif", "", "", centers, (marker,), tuple(regions), measured="measured: DAB"
+    )
+
+
+def test_her2_of_regions_is_told_below_the_table():
+    regions = [square("A", TUMOUR, -5, 0, 2000), square("B", TUMOUR, 1995, 0, 2000)]
+    told = measured_findings("HER2", [3] * 26 + [0] * 74 + [0] * 100, regions)
+    (page,) = slide_pages(told)
+    (table,) = page.tables
+    assert table.title == "HER2 by region"
+    assert "H-score" not in table.columns
+    assert table.notes[:2] == (
+        "A: HER2 score 3+: 26 % of 100 cells reach it.",
+        "B: HER2 score 0: at most 10 % of 100 cells are stained.",
+    )
+
+
+def test_tps_is_told_for_each_region_and_the_lack_of_cps_once():
+    regions = [square("A", TUMOUR, -5, 0, 2000), square("B", TUMOUR, 1995, 0, 2000)]
+    told = measured_findings("PD-L1", [1] * 85 + [0] * 15 + [1] * 99, regions)
+    (table,) = slide_pages(told)[0].tables
+    assert table.notes[:3] == (
+        "A: TPS 85 % of 100 nuclei in Tumour (immune cells among them counted).",
+        "B: TPS: insufficient: 99 viable tumour cells, at least 100 are needed.",
+        f"{NO_CPS}.",
+    )
+
+
+def test_predictions_have_no_score_of_a_real_stain():
+    (table,) = slide_pages(FOUR)[0].tables
+    assert not any("HER2 score" in note for note in table.notes)
+
+
+def painted(told, found, side):
+    """Pixels of the picture without slide, and how many there are to a µm."""
+    extent = slide_extent(told)
+    drawing = class_picture(told, found, extent, side)
+    raster = next(s for s in drawing.shapes if isinstance(s, Raster))
+    pixels = np.asarray(Image.open(io.BytesIO(raster.data)), int)
+    return pixels, pixels.shape[1] / extent.width_um, extent
+
+
+def test_dots_have_the_shapes_of_the_legend():
+    found = np.array([0, 1, 2, 3], np.int8)
+    pixels, per_um, extent = painted(FOUR, found, 50)
+    shares = []
+    for x, y in FOUR.centers_um:
+        row, column = int((y - extent.y_um) * per_um), int((x - extent.x_um) * per_um)
+        reach = int(7 * per_um)
+        here = pixels[row - reach : row + reach + 1, column - reach : column + reach + 1]
+        inked = here.min(axis=2) < 220
+        rows, columns = np.nonzero(inked)
+        box_area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        shares.append(inked.sum() / box_area)
+    # Of its bounding box a disc fills π/4, a square all and a diamond half; a five-pointed star
+    # with an inner radius of 0.42 fills 5 · 0.42 · sin 36° / (2 sin 72° · (1 + cos 36°)).
+    assert shares == pytest.approx([np.pi / 4, 1, 0.5, 0.359], abs=0.06)
+
+
+def test_dots_of_close_nuclei_do_not_touch():
+    x, y = np.meshgrid(np.arange(10) * 5.0, np.arange(10) * 5.0)
+    centers = np.column_stack([x.ravel(), y.ravel()])
+    told = findings(centers, np.full(100, 3.0))
+    for k in range(4):
+        pixels, _, _ = painted(told, np.full(100, k, np.int8), 80)
+        assert ndimage.label(pixels.min(axis=2) < 200)[1] == 100
+
+
+def test_small_dots_are_discs():
+    centers = [(0, 0), (4000, 0), (0, 4000), (4000, 4000)]
+    told = findings(centers, [1, 1, 1, 1])
+    squares, _, _ = painted(told, np.ones(4, np.int8), 50)
+    stars, _, _ = painted(told, np.full(4, 3, np.int8), 50)
+    np.testing.assert_array_equal(squares.min(axis=2) < 128, stars.min(axis=2) < 128)
 
 
 def test_a_stained_slide_that_a_model_reads_is_warned_of_first(drawn_ihc):

@@ -121,3 +121,12 @@ def test_its_centre_lies_among_cells_and_in_the_region():
 def test_what_is_no_question_is_refused(options):
     with pytest.raises(ValueError, match="hot spot"):
         hot_spot(np.ones(3), np.zeros((3, 2)), **{"least_cells": 1, **options})
+
+
+def test_a_region_that_is_smaller_than_the_circle_has_none() -> None:
+    side = np.arange(60) * 10.0 + 5
+    centers = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    found = np.ones(len(centers), np.int8)
+    large, small = (Region("A", "Tumour", shapely.box(0, 0, x, x)) for x in (501, 499))
+    assert hot_spot(found, centers, least_cells=100, within=large) is not None
+    assert hot_spot(found, centers, least_cells=100, within=small) is None

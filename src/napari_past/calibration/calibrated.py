@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from napari_past.calibration.files import check_sha256, known_sha256
 from napari_past.calibration.fit import card_cutoffs
-from napari_past.calibration.predict import PredictedValue, predicted_h_score, predicted_value
+from napari_past.calibration.match import LEAST_CELLS
+from napari_past.calibration.predict import (
+    H_SCORE,
+    PredictedValue,
+    predicted_h_score,
+    predicted_value,
+)
 from napari_past.calibration.region_table import SCORE_UNIT
 from napari_past.genes import Resolved
 from napari_past.model import Model
@@ -36,6 +42,8 @@ class CalibratedRow:
     decimals: int
     insufficient: str = ""
     """Why the region has no score: too few cells. Then it has no calibrated one either."""
+    extrapolated: str = ""
+    """Why the value lies outside of what was calibrated; see `extrapolation`."""
 
     @property
     def short(self) -> str:
@@ -46,7 +54,12 @@ class CalibratedRow:
     def sentence(self) -> str:
         """As "predicted H-score (calibrated: SP1, 24 patients): 143 (95 % prediction interval
         101–190)"."""
-        return f"{self.predicted.name}: {self._text(f'{INTERVAL} ')}"
+        clause = f"; {self.extrapolated}" if self.extrapolated and self._has_value else ""
+        return f"{self.predicted.name}: {self._text(f'{INTERVAL} ')}{clause}"
+
+    @property
+    def _has_value(self) -> bool:
+        return not self.insufficient and not math.isnan(self.predicted.value)
 
     def _text(self, before_interval: str) -> str:
         if self.insufficient:
@@ -96,17 +109,37 @@ def calibrations_of(
     )
 
 
+def extrapolation(not_learnable: Sequence[str], slide_unlike_training: str) -> str:
+    """To stand with calibrated values of what a model cannot be expected to know; else empty.
+
+    Parameters
+    ----------
+    not_learnable
+        Genes of the marker that the model could not learn.
+    slide_unlike_training
+        What is told of a slide that looks unlike the training as a whole; else empty.
+    """
+    why = []
+    if not_learnable:
+        verb = "is" if len(not_learnable) == 1 else "are"
+        why.append(f"{', '.join(not_learnable)} {verb} not learnable")
+    if slide_unlike_training:
+        why.append("the slide looks unlike the training")
+    return f"extrapolated: {' and '.join(why)}" if why else ""
+
+
 def calibrated_rows(
     calibration: Calibration,
     values: npt.NDArray[np.floating],
     counted: CountedCells,
     table: ScoreTable,
+    extrapolated: str = "",
 ) -> tuple[CalibratedRow, ...]:
     """What a calibration says of each row of a table of scores.
 
     Of matched cells' optical density an H-score follows, which is then given. Pseudo-H-scores are
-    mapped only where they were counted at the cut-offs of those that were calibrated; at others a
-    note stands in place of a number.
+    mapped only where they were counted at the cut-offs of those that were calibrated; at others,
+    and for fewer cells than a region needs to be calibrated, a note stands in place of a number.
 
     Parameters
     ----------
@@ -116,22 +149,27 @@ def calibrated_rows(
         (n,), predicted values of the cells of `counted`, in the model's unit.
     table
         Scores of the same rows, in their order.
+    extrapolated
+        `extrapolation` of the marker and the slide.
     """
     of_scores = calibration.predicted_unit == SCORE_UNIT
     why_not = _other_cutoffs(calibration, table.cutoffs) if of_scores else ""
     gives_score = calibration.quantity == "od" and calibration.cell_sd is not None
     rows = []
     for cells, row in zip(counted.rows, table.rows, strict=True):
-        given = np.array([row.h_score]) if of_scores else values[cells.index]
-        if why_not:
+        own = values[cells.index]
+        given = np.array([row.h_score]) if of_scores else own
+        note = why_not or _too_few(int(np.isfinite(own).sum()))
+        if note:
             nothing = (math.nan,) * 3
-            predicted = PredictedValue(calibration.named(), *nothing, why_not)
+            name = calibration.named(H_SCORE) if gives_score else calibration.named()
+            predicted = PredictedValue(name, *nothing, note)
         elif gives_score:
             predicted = predicted_h_score(calibration, given, DAB_CUTOFFS)
         else:
             predicted = predicted_value(calibration, given)
         decimals = 0 if gives_score else DECIMALS[calibration.quantity]
-        rows.append(CalibratedRow(row.region, predicted, decimals, row.insufficient))
+        rows.append(CalibratedRow(row.region, predicted, decimals, row.insufficient, extrapolated))
     return tuple(rows)
 
 
@@ -140,12 +178,20 @@ def calibrated_lines(
     values: npt.NDArray[np.floating],
     counted: CountedCells,
     table: ScoreTable,
+    extrapolated: str = "",
 ) -> list[str]:
-    """A line for each calibration, with the first regions of the table."""
+    """A line for each calibration, with the first regions of the table; see `calibrated_rows`."""
     return [
-        _line(calibration, calibrated_rows(calibration, values, counted, table))
+        _line(calibration, calibrated_rows(calibration, values, counted, table, extrapolated))
         for calibration in calibrations
     ]
+
+
+def _too_few(cells: int) -> str:
+    """Why a region of so few cells is not mapped; empty where it is, or where it has none."""
+    if not 0 < cells < LEAST_CELLS:
+        return ""
+    return f"{cells} cell{'s' if cells > 1 else ''}; {LEAST_CELLS} are needed, as in calibration"
 
 
 def _other_cutoffs(calibration: Calibration, cutoffs: Cutoffs) -> str:
@@ -170,6 +216,7 @@ def _line(calibration: Calibration, rows: Sequence[CalibratedRow]) -> str:
     return (
         f"{name}: {', '.join(told)}; {INTERVAL}s from held-out patients{held_out}. "
         "The table's scores are not calibrated."
+        + (f" The values are {rows[0].extrapolated}." if rows and rows[0].extrapolated else "")
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from napari_past import __version__
-from napari_past.calibration.calibrated import calibrated_lines, calibrations_of
+from napari_past.calibration.calibrated import calibrated_lines, calibrations_of, extrapolation
 from napari_past.engine import Cells, analysed, h_score, look_of, mismatch
 from napari_past.engine.annotated import unscored_kinds
 from napari_past.engine.measured import Assay, MeasuredStain
@@ -65,8 +65,11 @@ def findings_of_cells(
         marker = _marker(cells, name, tuple(regions), cutoffs)
         found.append(marker)
         if isinstance(model, Model):
-            fitting = calibrations_of(model, cells.resolve(name))
-            lines += calibrated_lines(fitting, marker.values, counted, marker.table)
+            resolved = cells.resolve(name)
+            fitting = calibrations_of(model, resolved)
+            unknown = [s for s in resolved.symbols if not model.reliability(s).learnable]
+            beyond = extrapolation(unknown, cells.slide_unlike_training)
+            lines += calibrated_lines(fitting, marker.values, counted, marker.table, beyond)
     findings = SlideFindings(
         name=slide.name,
         fingerprint=slide.fingerprint,

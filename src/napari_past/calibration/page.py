@@ -152,9 +152,6 @@ def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_T
         bias = sum(row.estimate.value - row.measured for row in rows) / len(rows)
         seen = "yes" if name in validation.seen_patients else "no"
         by_patient.append((name, str(len(rows)), _signed(bias), seen))
-    share = MISSING
-    if validation.with_interval:
-        share = f"{validation.inside} of {validation.with_interval}"
     return (
         _Table("The calibration", ("", ""), calibration_rows(calibration)),
         _Table(
@@ -166,7 +163,13 @@ def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_T
                     agreement_rows(found), agreement_rows(calibration.held_out), strict=True
                 )
             )
-            + (("measured within the 95 % prediction interval", share, MISSING),),
+            + (
+                (
+                    "measured within the 95 % prediction interval",
+                    validation.share or MISSING,
+                    MISSING,
+                ),
+            ),
         ),
         _Table(
             "Patients",

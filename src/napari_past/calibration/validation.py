@@ -57,6 +57,18 @@ class Validation:
         return sum(row.inside is True for row in self.regions)
 
     @property
+    def share(self) -> str:
+        """`inside` of `with_interval`, and why regions are left out; empty without an interval."""
+        if not self.with_interval:
+            return ""
+        told = f"{self.inside} of {self.with_interval} regions"
+        left = len(self.regions) - self.with_interval
+        if not left:
+            return told
+        lie = "1 lies" if left == 1 else f"{left} lie"
+        return f"{told}; {lie} beyond the calibrated values, where no interval is known"
+
+    @property
     def whose(self) -> str:
         """On whom it was validated, one line."""
         patients, regions = self.found.patients, self.found.regions
@@ -92,10 +104,12 @@ def validate(
     known = {entry.patient for entry in calibration.residuals}
     seen = tuple(name for name in matched.patient_names if patient_digest(name) in known)
     if seen and not allow_seen:
+        several = len(seen) > 1
+        who = f"Patients {seen[0]} and {len(seen) - 1} more" if several else f"Patient {seen[0]}"
         raise BadTable(
-            f"Patient {seen[0]}{f' and {len(seen) - 1} more' if len(seen) > 1 else ''} of these "
-            "regions was calibrated on, so they cannot validate it; give other patients, or "
-            "--seen-patients to compare all the same."
+            f"{who} of these regions {'were' if several else 'was'} calibrated on, so "
+            "they cannot validate it; give other patients, or --seen-patients to compare all the "
+            "same."
         )
     if matched.quantity != calibration.quantity:
         raise BadTable(

@@ -41,7 +41,7 @@ from napari_past.slide import open_slide
 from napari_past.slide.omezarr import is_zarr_folder
 from napari_past.slide.openslide import dicom_files
 from napari_past.slide.units import checked_mpp
-from napari_past.types import RESEARCH_USE, Region
+from napari_past.types import Region
 
 TABLES = (".h5ad", ".csv")
 SLIDES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".zarr")
@@ -83,7 +83,8 @@ def execute(options: Namespace) -> int:
     write_report(numbered(pages), out)
     slides = "1 slide" if told == 1 else f"{told} slides"
     print(f"{out}: {len(pages)} page{'s' if len(pages) > 1 else ''} of {slides}")
-    print(f"  {RESEARCH_USE}", flush=True)
+    for sentence in dict.fromkeys(page.footer for page in pages):
+        print(f"  {sentence}", flush=True)
     for failure in failures:
         print(f"napari-past: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -40,6 +40,7 @@ from napari_past.engine.measured import assay_of
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import Cancelled, PastError, RegionError, SlideError
 from napari_past.io import read_regions, write_cells
+from napari_past.io.provenance import KEY, MISMATCH
 from napari_past.model import Model
 from napari_past.report.flags import unlike_lines, unreadable
 from napari_past.slide import Slide, open_slide
@@ -164,15 +165,19 @@ def _analysed(
             workers.rest()
         cells.quality = unscored_of(slide, keep=root is None)
         check_room(destination, len(cells), len(symbols), model.embed_dim)
+        measured = isinstance(model, MeasuredStain)
+        mismatched = mismatch(look_of(slide), measured) if len(cells) else ""
         try:
             table = cells.to_anndata(symbols)
+            if mismatched:
+                table.uns[KEY][MISMATCH] = mismatched
             write_cells(table, destination.file, destination.format, slide.require_mpp())
         except KeyboardInterrupt as exc:
             raise Cancelled(
                 f"cancelled while {destination.file} was written; it is not there."
             ) from exc
     seconds = time.monotonic() - started_s
-    told = _summary(cells, destination, options.genes, symbols, seconds, _mismatch(cells, slide))
+    told = _summary(cells, destination, options.genes, symbols, seconds, mismatched)
     print("\n".join(told))
     sys.stdout.flush()
     return unreadable(cells)
@@ -226,7 +231,9 @@ def _summary(
         *_value_lines(model, symbols),
         f"  area   {analysed(plan, cells.excluded)}",
     ]
-    lines += [f"  note   {mismatched}"] if mismatched else []
+    if mismatched:
+        other = "stain-log" if isinstance(model, MeasuredStain) else "ihc-nuclear (or ihc-membrane)"
+        lines.append(f"  note   {mismatched} Use --detector {other}.")
     names = asked if isinstance(asked, list) else []
     resolved = [model.resolve(name) for name in names]
     lines += [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
@@ -235,14 +242,6 @@ def _summary(
     unlike = unlike_lines(cells.slide_unlike_training, cells.unlike_training > 1)
     lines += [f"  note   {line}" for line in unlike]
     return [*lines, f"  {model.research_use}"]
-
-
-def _mismatch(cells: Cells, slide: Slide) -> str:
-    """Told where a slide looks like the other kind, and what to do."""
-    measured = isinstance(cells.model, MeasuredStain)
-    told = mismatch(look_of(slide), measured) if len(cells) else ""
-    other = "stain-log" if measured else "ihc-nuclear (or ihc-membrane)"
-    return f"{told} Use --detector {other}." if told else ""
 
 
 def _value_lines(model: Assay, symbols: Sequence[str]) -> list[str]:

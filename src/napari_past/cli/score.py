@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from napari_past.calibration.calibrated import calibrated_rows, calibrations_of
+from napari_past.calibration.calibrated import calibrated_rows, calibrations_of, extrapolation
 from napari_past.engine import chosen_cutoffs
 from napari_past.errors import BadTable, CannotWrite, MissingCutoffs
 from napari_past.io import (
@@ -34,6 +36,8 @@ DISPLAY_CLASSES = (
 )
 NO_AREA = "density: the area of the slide is not known; score regions with --rois"
 INSUFFICIENT = "insufficient"
+SAME_MPP = 0.01
+"""µm/px that differ by less share of the larger are one, rounded."""
 
 
 def execute(options: Namespace) -> int:
@@ -42,6 +46,16 @@ def execute(options: Namespace) -> int:
         _check_out(options.out, [options.cells, options.rois])
     mpp = checked_mpp(options.mpp)
     marker = read_marker_table(options.cells, options.marker)
+    if (
+        mpp is not None
+        and marker.mpp is not None
+        and not math.isclose(mpp, marker.mpp, rel_tol=SAME_MPP)
+    ):
+        print(
+            f"napari-past: --mpp {mpp:g} places the regions, but {options.cells.name} says "
+            f"{marker.mpp:g} µm per pixel.",
+            file=sys.stderr,
+        )
     marker.resolved.require_scorable()
     origin = read_origin(options.cells)
     limits = known_cutoffs(options.cutoffs, marker, origin, options.cells.name)
@@ -61,6 +75,8 @@ def execute(options: Namespace) -> int:
     print(f"{marker.resolved.label} · {options.cells.name}")
     if marker.resolved.note:
         print(marker.resolved.note)
+    for line in _flag_lines(origin, marker):
+        print(line)
     calibrated = _calibrated_lines(options, origin, marker, regions, table)
     print("\n".join([*score_lines(table), *calibrated]))
     print("\n".join(_origin_lines(origin, marker)))
@@ -86,16 +102,21 @@ def _calibrated_lines(
         return []
     unscored = None if options.include_unscored else marker.unscored
     counted = count_cells(marker.centers_um, regions, unscored=unscored)
+    extrapolated = extrapolation(
+        origin.not_learnable_of(marker.resolved.symbols), origin.slide_unlike_training
+    )
     return [
         f"{row.region}: {row.sentence}"
         for calibration in fitting
-        for row in calibrated_rows(calibration, marker.values, counted, table)
+        for row in calibrated_rows(calibration, marker.values, counted, table, extrapolated)
     ]
 
 
 def _about(origin: Origin, marker: MarkerTable) -> dict[str, str]:
     """What a file of scores says of its values."""
     told = {"marker": marker.resolved.label, "note": marker.resolved.note}
+    if origin.mismatch:
+        told["mismatch"] = origin.mismatch
     if origin.measured:
         return {**told, "values": origin.measured, "analysed": origin.analysed}
     if not origin.predicted:
@@ -216,6 +237,17 @@ def _hot_spot_line(row: ScoreRow) -> str:
     return f"hot spot of {row.region}: no circle of {HOT_SPOT_MM2:g} mm² holds {least} cells"
 
 
+def _flag_lines(origin: Origin, marker: MarkerTable) -> list[str]:
+    """What must be read before the scores, since it speaks against all of them."""
+    lines = [origin.mismatch] if origin.mismatch else []
+    symbols = marker.resolved.symbols
+    if origin.not_learnable_of(symbols):
+        lines.append(f"reliability: {origin.reliability(symbols)}")
+    flags = origin.unlike_training
+    unlike = np.zeros(0, bool) if flags is None else flags
+    return [*lines, *unlike_lines(origin.slide_unlike_training, unlike)]
+
+
 def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     if origin.measured:
         part = [f"analysed: {origin.analysed}"] if origin.analysed else []
@@ -225,11 +257,8 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     lines = [f"predicted by {origin.model} {origin.version}, in {origin.unit}", DISPLAY_CLASSES]
     if origin.analysed:
         lines.append(f"analysed: {origin.analysed}")
-    evidence = origin.reliability(marker.resolved.symbols)
-    if evidence:
+    symbols = marker.resolved.symbols
+    evidence = origin.reliability(symbols)
+    if evidence and not origin.not_learnable_of(symbols):
         lines.append(f"reliability: {evidence}")
-    flags = origin.unlike_training
-    lines += unlike_lines(
-        origin.slide_unlike_training, np.zeros(0, bool) if flags is None else flags
-    )
     return [*lines, RESEARCH_USE]

@@ -11,7 +11,7 @@ import numpy as np
 from anndata.io import read_elem
 
 from napari_past import __version__
-from napari_past.calibration.calibrated import calibrated_lines, calibrations_of
+from napari_past.calibration.calibrated import calibrated_lines, calibrations_of, extrapolation
 from napari_past.cli.score import known_cutoffs
 from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.files import existing_file
@@ -24,6 +24,7 @@ from napari_past.model import Model
 from napari_past.report import NOT_CALIBRATED, MarkerFindings, ModelFacts, SlideFindings
 from napari_past.report.flags import much_unlike, trained_on, unlike_lines
 from napari_past.stain import count_cells, rules_of, score_table
+from napari_past.stain.measured import unit_of
 from napari_past.types import Cutoffs, Region
 
 NOT_LEARNABLE = "not learnable"
@@ -73,7 +74,10 @@ def table_findings(
         counted = count_cells(first.centers_um, regions, unscored=first.unscored)
         for table, marker in zip(tables, found, strict=True):
             fitting = calibrations_of(model, table.resolved, origin.sha256)
-            lines += calibrated_lines(fitting, table.values, counted, marker.table)
+            beyond = extrapolation(
+                origin.not_learnable_of(table.resolved.symbols), origin.slide_unlike_training
+            )
+            lines += calibrated_lines(fitting, table.values, counted, marker.table, beyond)
     told = _told(path)
     slide = _mapping(told.get("slide"))
     known = origin.unlike_training is not None or bool(origin.slide_unlike_training)
@@ -113,7 +117,7 @@ def _of_marker(
             unscored=table.unscored,
             unscored_area_mm2=table.unscored_area_mm2,
         ),
-        unit=origin.unit,
+        unit=unit_of(resolved.symbols[0]) if table.measured else origin.unit,
         note=resolved.note,
         evidence=tuple(f"{s}: {known[s]}" for s in resolved.symbols if s in known),
         learnable=not any(known.get(s, "").startswith(NOT_LEARNABLE) for s in resolved.symbols),

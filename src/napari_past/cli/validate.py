@@ -48,10 +48,7 @@ def execute(options: Namespace) -> int:
     print("\n".join([*told, calibration.named(validation.unit), validation.whose]))
     print("\n".join(f"{name}: {text}" for name, text in agreement_rows(validation.found)))
     if validation.with_interval:
-        print(
-            f"measured within the 95 % prediction interval: {validation.inside} of "
-            f"{validation.with_interval} regions"
-        )
+        print(f"measured within the 95 % prediction interval: {validation.share}")
     overlaps: tuple[MaskOverlap, ...] = ()
     more: tuple[str, ...] = ()
     if is_pair_table(options.table):

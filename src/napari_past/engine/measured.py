@@ -38,11 +38,11 @@ from napari_past.stain.measured import (
     READINGS,
     Readings,
     cutoffs_of,
-    fits_kind,
     measured_values,
     readings,
     resolve_measured,
     unit_of,
+    with_kind,
 )
 from napari_past.types import (
     MEASURED_RESEARCH_USE,
@@ -60,10 +60,6 @@ TILE_PX = 1024
 LARGEST_NUCLEUS_UM = 12.0
 """Farthest that a nucleus reaches from its centre; the default detector's reach 10.1 µm."""
 SAMPLE_MPP = 0.5
-OTHER_KIND = {
-    "membrane": "the slide's kind IHC (membrane) finds cells by their blue alone and fits better.",
-    "nuclear": "the slide's kind IHC (nuclear) finds brown nuclei too and fits better.",
-}
 
 
 @dataclass(frozen=True)
@@ -164,13 +160,7 @@ class MeasuredStain:
 
     def resolve(self, name: str) -> Resolved:
         """What a typed marker is measured as; see `resolve_measured`."""
-        found = resolve_measured(name)
-        marker = found.marker
-        if marker is None or fits_kind(marker, self.compartment):
-            return found
-        told = OTHER_KIND["membrane" if self.compartment == "nucleus" else "nuclear"]
-        note = f"{found.note} {marker.name} stains the {marker.compartment}: {told}"
-        return dataclasses.replace(found, note=note)
+        return with_kind(resolve_measured(name), self.compartment)
 
     def require_readout(self) -> None:
         """Every marker of the panel can be read."""

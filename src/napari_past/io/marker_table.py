@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from anndata.io import read_elem, sparse_dataset
 
-from napari_past.errors import BadTable, UnknownGene
+from napari_past.errors import BadTable, NotScorable, PastError, UnknownGene
 from napari_past.files import existing_file
 from napari_past.genes import Resolved, resolve
 from napari_past.io.csv_table import (
@@ -23,10 +23,12 @@ from napari_past.io.csv_table import (
     csv_provenance,
     numbers,
 )
-from napari_past.io.provenance import KEY, UNSCORED, Provenance
+from napari_past.io.provenance import KEY, UNSCORED, Provenance, var_from_json
 from napari_past.quality import UNSCORED_KINDS
-from napari_past.stain.measured import columns_of, resolve_measured
+from napari_past.stain.measured import columns_of, resolve_measured, with_kind
 from napari_past.types import Cutoffs
+
+SHOWN_GENES = 10
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
     ------
     UnknownGene, AmbiguousGene
         The table has no such column, or the name means several.
+    NotScorable
+        It has no such column, and the marker could not be scored if it had.
     BadTable
         No such file, another suffix, or no positions.
     """
@@ -136,9 +140,15 @@ def _from_csv(source: Path, gene: str) -> MarkerTable:
 
 def _meant(gene: str, names: list[str], told: object) -> Resolved:
     """The columns of a table that a typed name means: of a real stain those of its compartments."""
-    if not Provenance.of(told).measured:
-        return resolve(gene, names, holder="The table")
+    provenance = Provenance.of(told)
+    if not provenance.measured:
+        try:
+            return resolve(gene, names, holder="The table")
+        except UnknownGene as exc:
+            raise _absent(gene, names, told, exc) from exc
     resolved = resolve_measured(gene)
+    if provenance.compartment is not None:
+        resolved = with_kind(resolved, provenance.compartment)
     columns = columns_of(resolved.symbols[0])
     missing = [column for column in columns if column not in names]
     if missing:
@@ -147,6 +157,26 @@ def _meant(gene: str, names: list[str], told: object) -> Resolved:
             "the slide again, or name another of its columns."
         )
     return replace(resolved, symbols=columns)
+
+
+def _absent(gene: str, names: list[str], told: object, unknown: UnknownGene) -> PastError:
+    """What to tell of a gene that is not in a table: that no score would come of it, or what there
+    is instead and how to have it; `unknown` of what is no gene at all."""
+    try:
+        resolved = resolve(gene)
+        resolved.require_scorable()
+    except UnknownGene:
+        return unknown
+    except NotScorable as never:
+        return never
+    own = var_from_json(told).index.tolist() if isinstance(told, Mapping) else []
+    genes = own or names
+    more = f" and {len(genes) - SHOWN_GENES} more" if len(genes) > SHOWN_GENES else ""
+    shown = f" ({', '.join(genes[:SHOWN_GENES])}{more})" if genes else ""
+    return UnknownGene(
+        f"The table does not have {resolved.label}; choose another of the {len(genes)} genes that "
+        f"it has{shown}, or predict it with `napari-past run --genes {gene.strip()}`."
+    )
 
 
 def _marker_table(

@@ -14,7 +14,7 @@ from anndata.io import read_elem
 
 from napari_past.errors import BadTable
 from napari_past.io.csv_table import csv_frame, csv_header, csv_provenance
-from napari_past.io.provenance import KEY, MEASURED, var_from_json
+from napari_past.io.provenance import KEY, MEASURED, MISMATCH, var_from_json
 from napari_past.model import Model, bundled_models, load_model
 
 
@@ -28,6 +28,8 @@ class Origin:
     unit: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Gene to the line that says how far to trust it."""
+    not_learnable: frozenset[str] = frozenset()
+    """Genes that the model could not learn."""
     analysed: str = ""
     """Which part of the slide the cells stand for."""
     unlike_training: npt.NDArray[np.bool_] | None = None
@@ -37,6 +39,8 @@ class Origin:
     """What to tell of a slide that looks unlike the training as a whole; else empty."""
     measured: str = ""
     """How the stain of a real slide was measured, one line; empty of predictions."""
+    mismatch: str = ""
+    """What to tell where the slide looks like the other kind of stain; else empty."""
 
     @property
     def predicted(self) -> bool:
@@ -46,6 +50,10 @@ class Origin:
         """The evidence of genes, one line; empty where the table tells none."""
         known = [(s, self.evidence[s]) for s in symbols if s in self.evidence]
         return "; ".join(f"{symbol}: {line}" for symbol, line in known)
+
+    def not_learnable_of(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        """Those of some genes that the model could not learn."""
+        return tuple(s for s in symbols if s in self.not_learnable)
 
     def bundled_model(self) -> Model | None:
         """The very model that made the values, where it ships with the package."""
@@ -95,11 +103,13 @@ def _origin(told: Mapping[str, object], var: pd.DataFrame, flags: object) -> Ori
             measured=f"{name}; {vectors}",
             unit=str(measured.get("expression_unit", "")),
             analysed=str(told.get("analysed", "")),
+            mismatch=str(told.get(MISMATCH, "")),
         )
     if not isinstance(model, Mapping) or not model.get("name"):
         return Origin()
     unlike = None if flags is None else np.asarray(flags)
     evidence: Mapping[str, object] = dict(var.get("evidence", {}))
+    learnable: Mapping[str, object] = dict(var.get("learnable", {}))
     return Origin(
         model=str(model["name"]),
         version=str(model.get("version", "")),
@@ -107,6 +117,8 @@ def _origin(told: Mapping[str, object], var: pd.DataFrame, flags: object) -> Ori
         unit=str(model.get("expression_unit", "")),
         analysed=str(told.get("analysed", "")),
         evidence={str(g): str(e) for g, e in evidence.items()},
+        not_learnable=frozenset(str(g) for g, yes in learnable.items() if not yes),
         slide_unlike_training=str(told.get("slide_unlike_training", "")),
+        mismatch=str(told.get(MISMATCH, "")),
         unlike_training=unlike if unlike is not None and unlike.dtype == bool else None,
     )

@@ -18,6 +18,7 @@ from anndata import AnnData
 from napari_past.errors import BadTable
 from napari_past.quality import UNSCORED_KINDS
 from napari_past.stain import CLASS_NAMES
+from napari_past.stain.compartments import COMPARTMENTS, Compartment
 from napari_past.types import RESEARCH_USE
 
 KEY = "napari_past"
@@ -25,6 +26,9 @@ KEY = "napari_past"
 
 MEASURED = "measured"
 """Of ``uns[KEY]``, in place of ``model``: how the stain of a real slide was measured."""
+
+MISMATCH = "mismatch"
+"""Of ``uns[KEY]``, only where there is one: that the slide looks like the other kind of stain."""
 
 UNSCORED = "unscored"
 """Of ``obs``: why a cell is not scored, "" where it is; and of ``uns[KEY]``: source and areas."""
@@ -51,6 +55,8 @@ class Provenance:
     """By kind; empty where no mask was made."""
     measured: bool = False
     """Whether the values were measured on a real stain."""
+    compartment: Compartment | None = None
+    """Of a real stain: what the cells were found for."""
 
     @staticmethod
     def of(told: object) -> Provenance:
@@ -71,7 +77,8 @@ class Provenance:
         if measured:
             unit = measured.get("expression_unit")
             unit = unit if isinstance(unit, str) else None
-        return Provenance(mpp, unit, cutoffs, sources, known, bool(measured))
+        compartment = next((c for c in COMPARTMENTS if c == measured.get("compartment")), None)
+        return Provenance(mpp, unit, cutoffs, sources, known, bool(measured), compartment)
 
 
 def stamped(told: object) -> dict[str, object]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from qtpy.QtCore import QObject
 
-from napari_past.calibration.calibrated import CalibratedRow, calibrated_rows, calibrations_of
+from napari_past.calibration.calibrated import (
+    CalibratedRow,
+    calibrated_rows,
+    calibrations_of,
+    extrapolation,
+)
 from napari_past.model import Model
 from napari_past.model.calibration import Calibration
 from napari_past.plugin.calibrated_box import CalibratedBox
@@ -29,8 +34,13 @@ class Calibrated(QObject):
     def _on_scored(self) -> None:
         scored = self._scores.of_shown
         fitting: tuple[Calibration, ...] = ()
+        beyond = ""
         if scored is not None and isinstance(scored.session.model, Model):
-            fitting = calibrations_of(scored.session.model, scored.shown.resolved)
+            model, resolved = scored.session.model, scored.shown.resolved
+            fitting = calibrations_of(model, resolved)
+            unknown = [s for s in resolved.symbols if not model.reliability(s).learnable]
+            unlike = model.slide_unlike_sentence(scored.session.table.slide_unlike_training)
+            beyond = extrapolation(unknown, unlike)
         if not fitting or scored is None:
             self._latest.drop()
             self._box.set_rows(())
@@ -41,7 +51,7 @@ class Calibrated(QObject):
             return tuple(
                 row
                 for calibration in fitting
-                for row in calibrated_rows(calibration, values, counted, table)
+                for row in calibrated_rows(calibration, values, counted, table, beyond)
             )
 
         self._latest.ask(work)

@@ -27,6 +27,8 @@ class CalibratedBox(WrappedLabel):
                 name = row.predicted.name
                 lines.append(f"{name[0].upper()}{name[1:]}, {INTERVAL}:")
             lines.append(f"{row.region}: {row.short}")
+        if rows and rows[0].extrapolated:
+            lines.append(f"The values are {rows[0].extrapolated}.")
         more = len(rows) - SHOWN_ROWS
         if more > 0:
             lines.append(f"and {more} more: point here")

@@ -7,7 +7,6 @@ from functools import partial
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_past.plugin.decimal_box import DecimalBox
 from napari_past.plugin.histogram_box import HistogramBox
 from napari_past.plugin.legend import Legend
 from napari_past.plugin.moved_cutoffs import decimals_of, moved, typed
@@ -40,7 +40,7 @@ class CutoffBox(QWidget):
         self._fixed = False
         self._decimals = 2
         self.cells = HistogramBox()
-        self.spins = [QDoubleSpinBox() for _ in CLASS_NAMES[1:]]
+        self.spins = [DecimalBox() for _ in CLASS_NAMES[1:]]
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         for column, (name, spin) in enumerate(zip(CLASS_NAMES[1:], self.spins, strict=True)):

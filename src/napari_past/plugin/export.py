@@ -12,6 +12,7 @@ from anndata import AnnData
 from napari_past.engine import Cells, chosen_genes
 from napari_past.genes import Resolved
 from napari_past.io import check_writable, write_cells
+from napari_past.io.provenance import KEY, MISMATCH
 from napari_past.stain import CLASS_NAMES, classes
 from napari_past.types import Cutoffs, Region
 
@@ -22,6 +23,7 @@ def exported_table(
     cutoffs: Cutoffs | None,
     regions: Sequence[Region] = (),
     notes: Mapping[str, str] | None = None,
+    mismatch: str = "",
 ) -> AnnData:
     """The panel's markers and the gene in view, its class, and each cell's regions and note.
 
@@ -32,9 +34,13 @@ def exported_table(
     ----------
     notes
         By cell id.
+    mismatch
+        Where the slide looks like the other kind of stain, the sentence that says so.
     """
     genes = dict.fromkeys([*gene.symbols, *chosen_genes(cells.model, None)])
     adata = cells.to_anndata(list(genes))
+    if mismatch:
+        adata.uns[KEY][MISMATCH] = mismatch
     if cutoffs is not None:
         named = gene.marker.name if gene.marker is not None else gene.name
         label = gene.symbols[0] if len(gene.symbols) == 1 else named
@@ -69,6 +75,7 @@ def export_cells(
     path: Path,
     regions: Sequence[Region] = (),
     notes: Mapping[str, str] | None = None,
+    mismatch: str = "",
 ) -> None:
     """Write the cells in the format of the path's suffix: .h5ad, .csv or .geojson.
 
@@ -78,4 +85,4 @@ def export_cells(
         An unknown suffix; the folder is missing or read-only; the disk is full.
     """
     check_writable(path)
-    write_cells(exported_table(cells, gene, cutoffs, regions, notes), path)
+    write_cells(exported_table(cells, gene, cutoffs, regions, notes, mismatch), path)

@@ -55,7 +55,9 @@ class Exporting(QObject):
         def work(job: Job) -> int:
             cells = session.cells()
             cells.quality = mask
-            export_cells(cells, shown.resolved, shown.cutoffs, target, regions, notes)
+            export_cells(
+                cells, shown.resolved, shown.cutoffs, target, regions, notes, session.mismatch
+            )
             return len(cells)
 
         def done(n: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QGridLayout,
     QLabel,
     QPushButton,
@@ -13,6 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_past.plugin.decimal_box import DecimalBox
 from napari_past.plugin.staining import COLORMAPS, Look, Staining
 
 
@@ -26,7 +26,7 @@ class LookBox(QWidget):
         self._limits: tuple[float, float] | None = None
         self.colormap = QComboBox()
         self.colormap.addItems(COLORMAPS)
-        self.low, self.high = QDoubleSpinBox(), QDoubleSpinBox()
+        self.low, self.high = DecimalBox(), DecimalBox()
         for spin, tip in ((self.low, "darkest"), (self.high, "brightest")):
             spin.setDecimals(2)
             spin.setRange(-1000.0, 1000.0)

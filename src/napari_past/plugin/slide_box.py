@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -13,6 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_past.plugin.decimal_box import DecimalBox
 from napari_past.plugin.slide_kind import KINDS
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.slide.units import LARGEST_MPP, SMALLEST_MPP
@@ -43,7 +43,7 @@ class SlideBox(QWidget):
         )
         self.facts = WrappedLabel(NO_SLIDE)
         self.question = WrappedLabel(ASK_MPP)
-        self.mpp = QDoubleSpinBox()
+        self.mpp = DecimalBox()
         self.mpp.setDecimals(4)
         self.mpp.setRange(SMALLEST_MPP, LARGEST_MPP)
         self.mpp.setSingleStep(0.05)

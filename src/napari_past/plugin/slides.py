@@ -24,6 +24,7 @@ class Slides(QObject):
         self._viewer, self._box = viewer, box
         self.layer: Image | None = None
         """The slide that is worked on."""
+        self._known: list[Layer] = []
         self._views: dict[Layer, SlideView] = {}
         box.chosen.connect(self._on_chosen)
 
@@ -52,10 +53,15 @@ class Slides(QObject):
         return self._views[self.layer]
 
     def follow_layers(self) -> None:
-        """Layers came or went: the last slide is taken where the chosen one is gone."""
+        """Layers came or went: a slide that was just opened is taken, and another one where the
+        chosen one is gone."""
         slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
+        opened = [layer for layer in slides if layer not in self._known]
+        self._known = slides
         self._views = {layer: view for layer, view in self._views.items() if layer in slides}
         current = self.layer if self.layer in slides else (slides[-1] if slides else None)
+        if opened:
+            current = opened[-1]
         self._box.set_slides([s.name for s in slides], current.name if current else None)
         self._choose(current)
 
@@ -63,6 +69,13 @@ class Slides(QObject):
         self._choose(next((layer for layer in self._viewer.layers if layer.name == name), None))
 
     def _choose(self, layer: Image | None) -> None:
-        if layer is not self.layer:
-            self.layer = layer
-            self.chosen.emit()
+        if layer is self.layer:
+            return
+        for other, view in self._views.items():
+            if other is not layer:
+                view.hide()
+        # All slides lie at the origin: two at once would be taken for one.
+        for slide in self._known:
+            slide.visible = slide is layer
+        self.layer = layer
+        self.chosen.emit()

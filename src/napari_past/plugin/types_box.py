@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QDoubleSpinBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_past.model import Model
 from napari_past.plugin.cell_types import LABELS, OTHER, KeyRow, TypeKey, colours_by_label
+from napari_past.plugin.decimal_box import DecimalBox
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.types import RESEARCH_USE
 
@@ -47,7 +47,7 @@ class TypesBox(QWidget):
         ways.addStretch()
 
         self.legend = TypeLegend()
-        self.margin = QDoubleSpinBox()
+        self.margin = DecimalBox()
         self.margin.setDecimals(3)
         self.margin.setRange(0.0, 2.0)
         self.margin.setSingleStep(0.01)

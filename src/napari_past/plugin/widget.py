@@ -314,7 +314,7 @@ class VirtualStaining(QWidget):
         self.panel.slide.ask(asking)
         self._microscope.set_slide(None if asking else layer)
         if layer is None or asking:
-            self._kinds.follow(None)
+            self._kinds.leave(model)
         self._region_scores.score()
         self._refresh()
         if layer is None or ref is None or asking:

@@ -47,6 +47,12 @@ class MarkerFindings:
     learnable: bool = True
     """False where the model could not learn a gene of it: a page says so at its head."""
 
+    @property
+    def name(self) -> str:
+        """What titles call it: on a real stain the marker alone, without what is measured of it."""
+        rules = self.table.rules
+        return rules.marker if rules.measured and rules.marker else self.label
+
 
 @dataclass(frozen=True)
 class SlideFindings:

@@ -31,6 +31,7 @@ from napari_past.report.pictures import (
 from napari_past.stain import CLASS_NAMES, ScoreRow, ScoreTable, classes, count_cells
 from napari_past.stain.correlation import FARTHEST_UM
 from napari_past.stain.interval import LEAST_BLOCKS
+from napari_past.stain.real_stain import real_stain_lines
 from napari_past.stain.rows import MISSING, number_text
 from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Rect
 
@@ -88,7 +89,7 @@ def _page(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> Page:
         of_all = np.full(len(findings.centers_um), -1, np.int8)
         of_all[counted.index] = classes(marker.values[counted.index], marker.table.cutoffs)
         found.append(of_all)
-    labels = ", ".join(marker.label for marker in markers)
+    names = ", ".join(marker.name for marker in markers)
     kind = "values as given in the file"
     if findings.model is not None:
         kind = "predicted, not stained"
@@ -105,7 +106,7 @@ def _page(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> Page:
     if chosen is not None:
         plots = (*plots, _field(findings, found[0], *chosen))
     return Page(
-        title=f"{labels} · {kind}",
+        title=f"{names} · {kind}",
         slide=findings.name,
         case_code=case or NO_CASE_CODE,
         case_given=bool(case),
@@ -113,7 +114,10 @@ def _page(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> Page:
         fingerprint_full=findings.fingerprint,
         warnings=_warnings(findings, markers),
         figures=figures,
-        tables=tuple(_table(marker, MOST_ROWS // len(markers)) for marker in markers),
+        tables=tuple(
+            _table(marker, MOST_ROWS // len(markers), "" if i else findings.analysed)
+            for i, marker in enumerate(markers)
+        ),
         plots=plots,
         facts=_facts(findings, markers),
         footer=MEASURED_RESEARCH_USE if findings.measured else RESEARCH_USE,
@@ -149,7 +153,7 @@ def _figures(
     )
     coloured = [
         Figure(
-            f"{marker.label}: classes",
+            f"{marker.name}: classes",
             class_picture(findings, of_marker, extent, side),
             _legend(bool((of_marker < 0).any())),
         )
@@ -174,7 +178,7 @@ def _histograms(
     width = (PAGE_WIDTH - GAP * (count - 1)) / count
     return tuple(
         Figure(
-            f"{marker.label}: values, cut-offs",
+            f"{marker.name}: values, cut-offs",
             histogram(
                 marker.values[index],
                 marker.table.cutoffs,
@@ -209,7 +213,7 @@ def _legend(uncounted: bool) -> tuple[tuple[Drawing, str], ...]:
 # ---- table -----------------------------------------------------------------------------------
 
 
-def _table(marker: MarkerFindings, most_rows: int) -> Table:
+def _table(marker: MarkerFindings, most_rows: int, analysed: str) -> Table:
     table = marker.table
     rows, rules = table.rows, table.rules
     shown = rows[:most_rows]
@@ -243,20 +247,21 @@ def _table(marker: MarkerFindings, most_rows: int) -> Table:
         names.insert(0, "no.")
         texts = [[str(i), *line] for i, line in enumerate(texts, 1)]
     return Table(
-        title=f"{marker.label} by region",
+        title=f"{marker.name} by region",
         columns=tuple(names),
         rows=tuple(tuple(line) for line in texts),
         names=3 if numbered else 2,
-        notes=_notes(table, len(rows) - len(shown)),
+        notes=_notes(table, shown, analysed),
     )
 
 
-def _notes(table: ScoreTable, left_out: int) -> tuple[str, ...]:
+def _notes(table: ScoreTable, shown: Sequence[ScoreRow], analysed: str) -> tuple[str, ...]:
     rules, rows = table.rules, table.rows
+    left_out = len(rows) - len(shown)
     short = [row for row in rows if row.insufficient]
     explained = [row.explanation for row in rows if row.explanation]
     spots = [row for row in rows if row.hot_spot is not None]
-    told = [rules.sentence]
+    told = [*_real_stain_notes(shown), rules.sentence]
     if len(short) == 1:
         told.append(f"{short[0].region}: {short[0].insufficient}.")
     elif short:
@@ -269,7 +274,19 @@ def _notes(table: ScoreTable, left_out: int) -> tuple[str, ...]:
     told.append(explained[0] if len(explained) == 1 else NO_INTERVAL if explained else "")
     if left_out:
         told.append(f"{left_out} more regions do not fit here; napari-past score tells them.")
+    told.append(f"Analysed: {analysed}." if analysed else "")
     return tuple(line for line in told if line)
+
+
+def _real_stain_notes(rows: Sequence[ScoreRow]) -> list[str]:
+    """HER2 score, TPS and CPS as `napari-past score` tells them; once what is alike in all rows."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        for line in real_stain_lines(row):
+            told.setdefault(f"{line.removesuffix('.')}.", []).append(row.region)
+    every = [line for line, regions in told.items() if len(regions) == len(rows) > 1]
+    own = [f"{', '.join(told[line])}: {line}" for line in told if line not in every]
+    return own + every
 
 
 # ---- facts -----------------------------------------------------------------------------------
@@ -283,10 +300,11 @@ def _facts(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tupl
     scales = dict.fromkeys(
         f"{m.table.rules.h_score_name} 0–300"
         if m.table.rules.h_score
-        else f"% positive of {m.label} at any intensity"
+        else f"% positive of {m.name} at any intensity"
         for m in markers
     )
     notes = [f"{_of(m, markers)}{m.note}" for m in markers if m.note]
+    values = [m.label for m in markers if m.label != m.name]
     badges = [line for marker in markers for line in marker.evidence]
     facts = [
         Fact("Denominator", table.denominator),
@@ -297,6 +315,7 @@ def _facts(findings: SlideFindings, markers: tuple[MarkerFindings, ...]) -> tupl
         ),
         Fact("Cut-offs", "; ".join(f"{_of(m, markers)}{_cutoffs(m)}" for m in markers)),
         Fact("Cut-offs from", "; ".join(sources)),
+        *([Fact("Values", "; ".join(values))] if values else []),
         *([Fact("Unit", "; ".join(units))] if units else []),
         *([Fact("Note", " ".join(notes))] if notes else []),
         _source(findings),
@@ -350,7 +369,7 @@ def _unlike(findings: SlideFindings) -> str:
 
 
 def _of(marker: MarkerFindings, markers: tuple[MarkerFindings, ...]) -> str:
-    return f"{marker.label} " if len(markers) > 1 else ""
+    return f"{marker.name} " if len(markers) > 1 else ""
 
 
 def _cutoffs(marker: MarkerFindings) -> str:

@@ -108,8 +108,9 @@ def _draw_header(canvas: Canvas, page: Page) -> None:
     canvas.drawRightString(right, top - 19.5 * mm, printable(page.fingerprint))
     title = _paragraph(page.title, 14, bold=True)
     slide = _paragraph(page.slide, 9)
-    words = KeepInFrame(left_width, HEADER - 4 * mm, [title, Spacer(1, 3), slide], mode="shrink")
-    _, height = words.wrapOn(canvas, left_width, HEADER - 4 * mm)
+    room_above_rule = HEADER - 6 * mm
+    words = KeepInFrame(left_width, room_above_rule, [title, Spacer(1, 3), slide], mode="shrink")
+    _, height = words.wrapOn(canvas, left_width, room_above_rule)
     words.drawOn(canvas, MARGIN, top - height)
     canvas.setStrokeColor(_colour(INK))
     canvas.setLineWidth(0.5 * mm)

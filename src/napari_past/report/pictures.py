@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from napari_past.report.drawing import (
+    CLASS_SIZES,
     INK,
     NOT_COUNTED,
     PAPER,
@@ -40,6 +42,11 @@ CELL_RADIUS_UM = 4.0
 FIELD_UM = 200.0
 """Side of the field: about a third of a field of view at 400x."""
 STEPS = 5
+LEAST_SHAPED_PX = 2.5
+"""Radius of a dot from which on its class shows in its shape."""
+DISC_ROOM, TIP_ROOM = 0.36, 0.5
+"""Of the median distance to the nearest nucleus: largest radius of a disc, and how far the tips of
+other marks reach at most, so that all cover about the same area and few touch."""
 SYMBOL_MM = 0.5
 BOLD, THIN = 0.3, 0.12
 """mm of the borders of regions; thin ones hide no cells."""
@@ -223,22 +230,46 @@ def _within(x: float, y: float, frame: _Frame) -> bool:
 
 
 def _with_cells(rgb: Rgb, centers_um: npt.NDArray, found: Classes, frame: _Frame) -> Rgb:
-    """The pixels with a disc for each cell."""
+    """The pixels with the mark of its class for each cell; a disc where marks are small, or where
+    it has no class."""
     painted = rgb.copy()
     height, width = painted.shape[:2]
-    radius = max(1.0, CELL_RADIUS_UM / frame.mpp)
-    reach = int(radius)
-    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.stack([dy, dx], axis=-1)[dy**2 + dx**2 <= radius**2]
+    marks = _marks(*_dot_px(centers_um, frame))
+    reach = marks.shape[-1] // 2
     palette = np.array([*CLASS_COLOURS, NOT_COUNTED], np.uint8)
     order = np.random.default_rng(0).permutation(len(found))
     order = np.concatenate([order[found[order] < 0], order[found[order] >= 0]])
     x, y = ((centers_um[order] - (frame.extent.x_um, frame.extent.y_um)) / frame.mpp).T
-    for down, right in disc.tolist():
-        row, column = np.floor(y).astype(np.intp) + down, np.floor(x).astype(np.intp) + right
+    for i, j in np.argwhere(marks.any(axis=0)).tolist():
+        row = np.floor(y).astype(np.intp) + i - reach
+        column = np.floor(x).astype(np.intp) + j - reach
         seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        seen &= marks[found[order], i, j]
         painted[row[seen], column[seen]] = palette[found[order][seen]]
     return painted
+
+
+def _dot_px(centers_um: npt.NDArray, frame: _Frame) -> tuple[float, float]:
+    """Radius of a disc, at least 1, and how far tips reach; small dots may overlap."""
+    radius = max(1.0, CELL_RADIUS_UM / frame.mpp)
+    if radius < LEAST_SHAPED_PX or len(centers_um) < 2:
+        return radius, math.inf
+    spacing_um = float(np.median(cKDTree(centers_um).query(centers_um, 2)[0][:, 1]))
+    spacing = spacing_um / frame.mpp
+    return min(radius, max(1.0, DISC_ROOM * spacing)), TIP_ROOM * spacing
+
+
+def _marks(radius: float, room: float) -> npt.NDArray[np.bool_]:
+    """(5, d, d), the pixels of each class's mark around its middle; the last is of no class."""
+    shaped = radius >= LEAST_SHAPED_PX
+    reach = int(min(radius * max(CLASS_SIZES), room)) if shaped else int(radius)
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = dy**2 + dx**2 <= radius**2
+    if not shaped:
+        return np.stack([disc] * (len(CLASS_COLOURS) + 1))
+    symbols = (class_symbol(k, 0, 0, min(radius, room / CLASS_SIZES[k])) for k in (1, 2, 3))
+    outlines = (shapely.Polygon(symbol.points) for symbol in symbols)
+    return np.stack([disc, *(shapely.intersects_xy(line, dx, dy) for line in outlines), disc])
 
 
 def _outlines(

@@ -91,8 +91,8 @@ def hot_spot(
     by
         "percent": the highest part of positive cells. "density": the most positive cells.
     within
-        Circles have their centre in this region; only cells that were counted in it should be
-        given.
+        Circles have their centre in this region, which must be at least as large as they are; only
+        cells that were counted in it should be given.
 
     Raises
     ------
@@ -108,7 +108,8 @@ def hot_spot(
         )
     classified = np.asarray(found) >= 0
     centers = np.asarray(centers_um, np.float64)[classified]
-    if len(centers) < least_cells:
+    too_small = within is not None and within.polygon_um.area < area_mm2 * 1e6
+    if len(centers) < least_cells or too_small:
         return None
     radius_um = 1000 * math.sqrt(area_mm2 / math.pi)
     places = _Places(centers, np.asarray(found)[classified] > 0, radius_um)

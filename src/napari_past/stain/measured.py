@@ -7,6 +7,7 @@ that of each sector of the membrane. All numbers that are told come from them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,10 @@ COLUMNS = tuple(UNITS)
 NO_MARKER = "Name the marker to have its customary scores."
 HER2_SCORE, TPS, CPS = "0/1+/2+/3+", "TPS", "CPS"
 """Scores that need a real stain, as the panel names them."""
+_OTHER_KIND = {
+    "membrane": "the slide's kind IHC (membrane) finds cells by their blue alone and fits better.",
+    "nuclear": "the slide's kind IHC (nuclear) finds brown nuclei too and fits better.",
+}
 _HER2_CUTOFFS = Cutoffs(1, 2, 3, f"HER2 classes at DAB densities {DAB_CUTOFFS.values}")
 
 
@@ -160,6 +165,17 @@ def fits_kind(marker: Marker, compartment: Compartment) -> bool:
     Where its brown surrounds nuclei, it must not be taken for them.
     """
     return ("nucleus" in marker.compartments) == (compartment == "nucleus")
+
+
+def with_kind(found: Resolved, compartment: Compartment) -> Resolved:
+    """`found`, with a note where cells found for stains of a compartment do not fit its marker."""
+    marker = found.marker
+    if marker is None or fits_kind(marker, compartment):
+        return found
+    told = _OTHER_KIND["membrane" if compartment == "nucleus" else "nuclear"]
+    return replace(
+        found, note=f"{found.note} {marker.name} stains the {marker.compartment}: {told}"
+    )
 
 
 def dab_of(cells: npt.NDArray[np.floating], compartment: Compartment) -> Readings:
