@@ -16,14 +16,20 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import shapely
 from common import add_outputs, in_turns, machine_line, ratio, report, table
-from viewing import draw_now, drawn_table, fresh_cache, look_at, open_window, pause, wait_until
+from viewing import (
+    draw_now,
+    fresh_cache,
+    look_at,
+    open_phantom,
+    pause,
+    show_drawn,
+    wait_until,
+)
 
 STEPS = 40
 FULL_ROUNDS = 5
@@ -38,18 +44,10 @@ def main() -> None:
     add_outputs(parser)
     options = parser.parse_args()
     fresh_cache()
-    from napari_past.plugin.slide_view import SlideView
-    from napari_past.sample import write_phantom
-
-    slide = write_phantom(Path(tempfile.mkdtemp()) / "phantom.ome.tif", 900, 640, 0.5, 3)
-    viewer, widget = open_window(Path(slide), live=False)
+    viewer, widget = open_phantom()
     rows, numbers = [], {}
     for n in options.cells:
-        cells = drawn_table(widget.session.model, n)
-        side_um = float(cells.centers_um.max())
-        widget.session.table = cells
-        widget._views[widget._layer] = SlideView(viewer, (side_um, side_um))
-        widget._pointer.table = cells
+        cells, side_um = show_drawn(viewer, widget, n)
         draw_regions(viewer, side_um)
         for name, canvas_mpp in (("afar", side_um / 700), ("between", 1.9), ("near", 0.5)):
             look_at(viewer, side_um / 2, side_um / 2, canvas_mpp)

@@ -12,14 +12,20 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from common import add_outputs, machine_line, report, table
-from viewing import draw_now, drawn_table, fresh_cache, look_at, open_window, pause, wait_until
+from viewing import (
+    draw_now,
+    fresh_cache,
+    look_at,
+    open_phantom,
+    pause,
+    show_drawn,
+    wait_until,
+)
 
 ROUNDS = 5
 LIMIT_MS = {100_000: 50, 1_000_000: 250}
@@ -32,18 +38,10 @@ def main() -> None:
     add_outputs(parser)
     options = parser.parse_args()
     fresh_cache()
-    from napari_past.plugin.slide_view import SlideView
-    from napari_past.sample import write_phantom
-
-    slide = write_phantom(Path(tempfile.mkdtemp()) / "phantom.ome.tif", 900, 640, 0.5, 3)
-    viewer, widget = open_window(Path(slide), live=False)
+    viewer, widget = open_phantom()
     rows, numbers = [], {}
     for n in options.cells:
-        cells = drawn_table(widget.session.model, n)
-        side_um = float(cells.centers_um.max())
-        widget.session.table = cells
-        widget._views[widget._layer] = SlideView(viewer, (side_um, side_um))
-        widget._pointer.table = cells
+        cells, side_um = show_drawn(viewer, widget, n)
         for name, canvas_mpp in (("afar", side_um / 700), ("near", 0.5)):
             look_at(viewer, side_um / 2, side_um / 2, canvas_mpp)
             pause(0.5)

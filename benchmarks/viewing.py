@@ -46,6 +46,27 @@ def open_window(slide: Path, live: bool) -> tuple[Any, Any]:
     return viewer, widget
 
 
+def open_phantom() -> tuple[Any, Any]:
+    """A viewer with a small drawn slide and the docked widget, for cells of our own."""
+    from napari_past.sample import write_phantom
+
+    slide = write_phantom(Path(tempfile.mkdtemp()) / "phantom.ome.tif", 900, 640, 0.5, 3)
+    return open_window(Path(slide), live=False)
+
+
+def show_drawn(viewer: Any, widget: Any, n: int) -> tuple[Any, float]:
+    """About `n` drawn cells in place of the slide's own; they, and the side of their field, µm."""
+    from napari_past.plugin.slide_view import SlideView
+
+    cells = drawn_table(widget.session.model, n)
+    side_um = float(cells.centers_um.max())
+    widget.session.table = cells
+    slides = widget._slides
+    slides._views[slides.layer] = SlideView(viewer, (side_um, side_um))
+    widget._pointer.table = cells
+    return cells, side_um
+
+
 def pause(seconds: float) -> None:
     """Let the window live for a while."""
     end = time.perf_counter() + seconds
