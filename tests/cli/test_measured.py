@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from html import unescape
 
@@ -215,6 +216,11 @@ def test_he_that_is_measured_as_ihc_is_told(command, tmp_path):
     lines = scored.out.splitlines()
     assert lines.index(sentence) < next(i for i, t in enumerate(lines) if t.startswith("region"))
     assert json.loads(out.with_name("scores.csv.json").read_text())["mismatch"] == sentence
+    page = tmp_path / "page.html"
+    reported = command("report", tmp_path / "x.h5ad", "--marker", "ER", "--out", page)
+    assert reported.code == 0, reported.err
+    # At the page's head, before any number.
+    assert 0 < page.read_text("utf-8").index(html.escape(sentence)) < page.read_text().index("n0")
 
 
 def test_ihc_that_a_model_reads_is_told(command, drawn_ihc, tmp_path):

@@ -95,6 +95,7 @@ def table_findings(
         much_unlike=much_unlike(origin.slide_unlike_training, flags),
         calibration=" ".join(lines) or NOT_CALIBRATED,
         measured=origin.measured,
+        mismatch=origin.mismatch,
         analysed=origin.analysed,
         versions=_versions(told),
     )
