@@ -41,6 +41,12 @@ def told(main: Callable[[], None]) -> None:
         sys.exit(2)
 
 
+def add_slide(parser: argparse.ArgumentParser) -> None:
+    """The slide that is measured on."""
+    parser.add_argument("slide", type=Path)
+    parser.add_argument("--mpp", type=float, help="µm/px of a slide that states none")
+
+
 def add_outputs(parser: argparse.ArgumentParser) -> None:
     """The options that every benchmark has."""
     parser.add_argument("--json", type=Path, help="write every number there")

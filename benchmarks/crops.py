@@ -27,6 +27,7 @@ from pathlib import Path
 import torch
 from common import (
     add_outputs,
+    add_slide,
     cores_allowed,
     in_turns,
     machine_line,
@@ -73,9 +74,8 @@ class Ready:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("slide")
+    add_slide(parser)
     parser.add_argument("model", help="one that encodes crop by crop")
-    parser.add_argument("--mpp", type=float, help="µm/px of a slide that states none")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=cores_allowed())
     parser.add_argument("--tiles", type=int, default=4, help="tiles of a round")

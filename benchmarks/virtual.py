@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import add_outputs, in_turns, report, table, told
+from common import add_outputs, add_slide, in_turns, report, table, told
 
 from napari_past.cells import StainLogDetector, find_cells
 from napari_past.slide import Slide, open_slide
@@ -101,8 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("slide", type=Path)
-    parser.add_argument("--mpp", type=float, help="µm/px of a slide that does not tell it")
+    add_slide(parser)
     add_outputs(parser)
     options = parser.parse_args()
     row = measured(options.slide, options.mpp)

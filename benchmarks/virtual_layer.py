@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import add_outputs, ratio, report, table, told
+from common import add_outputs, add_slide, ratio, report, table, told
 from napari.layers import Image
 
 from napari_past.cells import StainLogDetector
@@ -183,8 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("slide", type=Path)
-    parser.add_argument("--mpp", type=float, help="µm/px of a slide that does not tell it")
+    add_slide(parser)
     add_outputs(parser)
     options = parser.parse_args()
     rows = measured(options.slide, options.mpp)

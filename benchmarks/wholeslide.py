@@ -41,6 +41,7 @@ import numpy as np
 from common import (
     PeakMemory,
     add_outputs,
+    add_slide,
     cores_allowed,
     in_turns,
     machine_line,
@@ -210,7 +211,7 @@ class PeerFailed(Exception):
 
 @contextmanager
 def run_alone(
-    path: str, mpp: float | None, options: argparse.Namespace
+    path: Path, mpp: float | None, options: argparse.Namespace
 ) -> Iterator[multiprocessing.process.BaseProcess]:
     """A process that does nothing but a run over the same tiles."""
     arguments = (path, mpp, options.model, options.device, options.threads, options.tiles)
@@ -223,7 +224,7 @@ def run_alone(
 
 
 def _run_alone(
-    path: str, mpp: float | None, model: str, device: str, threads: int, tiles: int
+    path: Path, mpp: float | None, model: str, device: str, threads: int, tiles: int
 ) -> None:
     with past.open_slide(path, mpp) as slide, tempfile.TemporaryDirectory() as folder:
         plan = spread(make_plan(slide, model, device=device), tiles)
@@ -233,8 +234,7 @@ def _run_alone(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("slide")
-    parser.add_argument("--mpp", type=float, help="µm/px of a slide that states none")
+    add_slide(parser)
     parser.add_argument("--model", default="past-mini")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=cores_allowed())

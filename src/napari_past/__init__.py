@@ -10,8 +10,9 @@ The names below are loaded on first use, so that importing the package imports n
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from napari_past.lazy import loader
 
 if TYPE_CHECKING:
     from napari_past.cells import find_cells
@@ -54,12 +55,7 @@ _ROOMS = {
 """Public name -> the room that defines it."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _ROOMS)
 
 
 def __dir__() -> list[str]:

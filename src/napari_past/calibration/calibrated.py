@@ -20,6 +20,7 @@ from napari_past.calibration.predict import (
 )
 from napari_past.calibration.region_table import SCORE_UNIT
 from napari_past.genes import Resolved
+from napari_past.io.origin import Origin
 from napari_past.model import Model
 from napari_past.model.calibration import Calibration, Quantity
 from napari_past.stain import CountedCells, ScoreTable
@@ -126,6 +127,17 @@ def extrapolation(not_learnable: Sequence[str], slide_unlike_training: str) -> s
     if slide_unlike_training:
         why.append("the slide looks unlike the training")
     return f"extrapolated: {' and '.join(why)}" if why else ""
+
+
+def beyond_model(model: Model, resolved: Resolved, slide_unlike_training: str) -> str:
+    """`extrapolation` of a marker of a slide that a model has read."""
+    unknown = [s for s in resolved.symbols if not model.reliability(s).learnable]
+    return extrapolation(unknown, slide_unlike_training)
+
+
+def beyond_origin(origin: Origin, resolved: Resolved) -> str:
+    """`extrapolation` of a marker of a table, as far as the table tells."""
+    return extrapolation(origin.not_learnable_of(resolved.symbols), origin.slide_unlike_training)
 
 
 def calibrated_rows(

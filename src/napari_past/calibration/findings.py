@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from napari_past import __version__
-from napari_past.calibration.calibrated import calibrated_lines, calibrations_of, extrapolation
+from napari_past.calibration.calibrated import beyond_model, calibrated_lines, calibrations_of
 from napari_past.engine import Cells, analysed, h_score, look_of, mismatch
 from napari_past.engine.annotated import unscored_kinds
 from napari_past.engine.measured import Assay, MeasuredStain
@@ -67,9 +67,9 @@ def findings_of_cells(
         if isinstance(model, Model):
             resolved = cells.resolve(name)
             fitting = calibrations_of(model, resolved)
-            unknown = [s for s in resolved.symbols if not model.reliability(s).learnable]
-            beyond = extrapolation(unknown, cells.slide_unlike_training)
-            lines += calibrated_lines(fitting, marker.values, counted, marker.table, beyond)
+            if fitting:
+                beyond = beyond_model(model, resolved, cells.slide_unlike_training)
+                lines += calibrated_lines(fitting, marker.values, counted, marker.table, beyond)
     findings = SlideFindings(
         name=slide.name,
         fingerprint=slide.fingerprint,

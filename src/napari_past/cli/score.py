@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_past.calibration.calibrated import calibrated_rows, calibrations_of, extrapolation
+from napari_past.calibration.calibrated import beyond_origin, calibrated_rows, calibrations_of
 from napari_past.engine import chosen_cutoffs
 from napari_past.errors import BadTable, CannotWrite, MissingCutoffs
 from napari_past.io import (
@@ -102,13 +102,11 @@ def _calibrated_lines(
         return []
     unscored = None if options.include_unscored else marker.unscored
     counted = count_cells(marker.centers_um, regions, unscored=unscored)
-    extrapolated = extrapolation(
-        origin.not_learnable_of(marker.resolved.symbols), origin.slide_unlike_training
-    )
+    beyond = beyond_origin(origin, marker.resolved)
     return [
         f"{row.region}: {row.sentence}"
         for calibration in fitting
-        for row in calibrated_rows(calibration, marker.values, counted, table, extrapolated)
+        for row in calibrated_rows(calibration, marker.values, counted, table, beyond)
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from anndata.io import read_elem
 
 from napari_past import __version__
-from napari_past.calibration.calibrated import calibrated_lines, calibrations_of, extrapolation
+from napari_past.calibration.calibrated import beyond_origin, calibrated_lines, calibrations_of
 from napari_past.cli.score import known_cutoffs
 from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.files import existing_file
@@ -74,9 +74,7 @@ def table_findings(
         counted = count_cells(first.centers_um, regions, unscored=first.unscored)
         for table, marker in zip(tables, found, strict=True):
             fitting = calibrations_of(model, table.resolved, origin.sha256)
-            beyond = extrapolation(
-                origin.not_learnable_of(table.resolved.symbols), origin.slide_unlike_training
-            )
+            beyond = beyond_origin(origin, table.resolved)
             lines += calibrated_lines(fitting, table.values, counted, marker.table, beyond)
     told = _told(path)
     slide = _mapping(told.get("slide"))

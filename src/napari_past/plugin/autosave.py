@@ -34,6 +34,28 @@ def annotations_folder() -> Path:
     return home / "annotations"
 
 
+def make_folder(folder: Path, cannot: str) -> None:
+    """Make a folder for what users say.
+
+    Parameters
+    ----------
+    cannot
+        Begins the sentence where that fails, as "Regions and notes cannot be saved".
+
+    Raises
+    ------
+    CannotWrite
+        The disk is full or the place read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise CannotWrite(
+            f"{cannot} in {folder} ({exc.strerror}); point NAPARI_PAST_DATA_HOME to a folder that "
+            f"can be written."
+        ) from exc
+
+
 class Autosave:
     """Reads and writes what users say of slides, by the slides' fingerprints.
 
@@ -152,13 +174,7 @@ class Autosave:
             ) from exc
 
     def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise CannotWrite(
-                f"Regions and notes cannot be saved in {self._folder} ({exc.strerror}); point "
-                f"NAPARI_PAST_DATA_HOME to a folder that can be written."
-            ) from exc
+        make_folder(self._folder, "Regions and notes cannot be saved")
 
 
 def _set_aside(path: Path, what: str, why: Exception) -> BadTable:

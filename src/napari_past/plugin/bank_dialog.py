@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLineEdit,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -25,6 +23,7 @@ from napari_past.model.tokens import SPECIES
 from napari_past.model.vocabulary import ASSAYS
 from napari_past.plugin.bank_build import BankBuild
 from napari_past.plugin.bank_request import BankRequest
+from napari_past.plugin.path_field import PathField
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.types import RESEARCH_USE
 
@@ -226,51 +225,6 @@ class BankDialog(QDialog):
         self.start.setEnabled(able and not running)
         self.stop.setEnabled(running)
         self.progress.setVisible(running)
-
-
-class PathField(QWidget):
-    """A path that is typed or chosen; emits `changed` when it is another."""
-
-    changed = Signal()
-
-    def __init__(self, title: str, pattern: str, folder: bool = False) -> None:
-        super().__init__()
-        self._title, self._pattern, self._folder = title, pattern, folder
-        self._last = ""
-        self.edit = QLineEdit()
-        self.choose = QPushButton("Choose…")
-        self.choose.setAutoDefault(False)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.edit, 1)
-        layout.addWidget(self.choose)
-        self.edit.editingFinished.connect(self._on_edited)
-        self.choose.clicked.connect(self._on_choose)
-
-    @property
-    def text(self) -> str:
-        return self.edit.text().strip()
-
-    def set_text(self, text: str) -> None:
-        """Another path, of which nobody is told."""
-        with QSignalBlocker(self.edit):
-            self.edit.setText(text)
-        self._last = text
-
-    def _on_edited(self) -> None:
-        if self.text != self._last:
-            self._last = self.text
-            self.changed.emit()
-
-    def _on_choose(self) -> None:
-        if self._folder:
-            # A name that does not exist yet: no dialog for folders offers that.
-            path, _ = QFileDialog.getSaveFileName(self, self._title, self.text)
-        else:
-            path, _ = QFileDialog.getOpenFileName(self, self._title, self.text, self._pattern)
-        if path:
-            self.edit.setText(path)
-            self._on_edited()
 
 
 def _chosen(box: QComboBox) -> str:

@@ -6,9 +6,9 @@ from qtpy.QtCore import QObject
 
 from napari_past.calibration.calibrated import (
     CalibratedRow,
+    beyond_model,
     calibrated_rows,
     calibrations_of,
-    extrapolation,
 )
 from napari_past.model import Model
 from napari_past.model.calibration import Calibration
@@ -34,18 +34,16 @@ class Calibrated(QObject):
     def _on_scored(self) -> None:
         scored = self._scores.of_shown
         fitting: tuple[Calibration, ...] = ()
-        beyond = ""
         if scored is not None and isinstance(scored.session.model, Model):
             model, resolved = scored.session.model, scored.shown.resolved
             fitting = calibrations_of(model, resolved)
-            unknown = [s for s in resolved.symbols if not model.reliability(s).learnable]
-            unlike = model.slide_unlike_sentence(scored.session.table.slide_unlike_training)
-            beyond = extrapolation(unknown, unlike)
         if not fitting or scored is None:
             self._latest.drop()
             self._box.set_rows(())
             return
         values, counted, table = scored.values, scored.counted, scored.table
+        unlike = model.slide_unlike_sentence(scored.session.table.slide_unlike_training)
+        beyond = beyond_model(model, resolved, unlike)
 
         def work() -> tuple[CalibratedRow, ...]:
             return tuple(

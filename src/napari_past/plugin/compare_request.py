@@ -39,18 +39,26 @@ LISTED = "the listed pairs"
 
 
 @dataclass(frozen=True)
-class PredictedInView:
-    """The cells of an H&E slide as the widget shows them."""
+class CellsInView:
+    """The cells of a slide as the widget shows them."""
 
     name: str
     resolved: Resolved
+    """The marker that is shown, or a column of a stained slide."""
     values: npt.NDArray[np.floating]
-    """(n,), in the model's unit."""
+    """(n,), in the model's unit, or DAB optical density of the marker's compartment; NaN where
+    nothing is seen."""
     centers_um: npt.NDArray[np.float64]
     """(n, 2)."""
     regions: tuple[Region, ...]
     mask: QualityMask | None
     """Cells in it do not count."""
+
+
+@dataclass(frozen=True)
+class PredictedInView(CellsInView):
+    """Those of an H&E slide."""
+
     sha256: str
     """Of the model."""
 
@@ -62,24 +70,14 @@ class PredictedInView:
 
 
 @dataclass(frozen=True)
-class MeasuredInView:
-    """The cells of a stained slide as the widget shows them."""
-
-    name: str
-    resolved: Resolved
-    """The marker that it is read as, or a column."""
-    density: npt.NDArray[np.floating]
-    """(n,), DAB optical density of the marker's compartment; NaN where nothing is seen."""
-    centers_um: npt.NDArray[np.float64]
-    regions: tuple[Region, ...]
-    mask: QualityMask | None
-    """Cells in it do not count."""
+class MeasuredInView(CellsInView):
+    """Those of a stained slide."""
 
     def cells(self) -> MeasuredCells:
-        seen = np.isfinite(self.density)
+        seen = np.isfinite(self.values)
         if self.mask is not None:
             seen &= self.mask.kind_at(self.centers_um) == 0
-        density = np.asarray(self.density[seen], np.float64)
+        density = np.asarray(self.values[seen], np.float64)
         return MeasuredCells(self.centers_um[seen], density, None)
 
 

@@ -225,7 +225,7 @@ class Comparing(QObject):
             taken = MeasuredInView(
                 name=session.slide.name,
                 resolved=shown.resolved,
-                density=shown.values,
+                values=shown.values,
                 centers_um=session.table.centers_um[:n],
                 regions=self._scores.regions(),
                 mask=self._unscored.used,

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog
 
 from napari_past.errors import CannotWrite
 from napari_past.files import check_writable
+from napari_past.plugin.path_field import ChosenPath
 
 
-class SaveField(QWidget):
-    """Knows whether the user agreed to overwrite what is there.
-
-    Parameters
-    ----------
-    title
-        Of the dialog.
-    pattern
-        Its file kinds, as Qt has them: "PDF (*.pdf);;HTML (*.html)".
-    """
+class SaveField(ChosenPath):
+    """Knows whether the user agreed to overwrite what is there."""
 
     def __init__(self, title: str, pattern: str) -> None:
-        super().__init__()
-        self._title, self._pattern = title, pattern
+        super().__init__(title, pattern)
         self._agreed: Path | None = None
         """That the system's dialog has asked about, or that we wrote ourselves."""
-        self.edit = QLineEdit()
-        self.choose = QPushButton("Choose…")
-        self.choose.setAutoDefault(False)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.edit, 1)
-        layout.addWidget(self.choose)
-        self.choose.clicked.connect(self._on_choose)
-
-    @property
-    def text(self) -> str:
-        return self.edit.text().strip()
 
     def set_text(self, text: str) -> None:
         """Propose a path; nobody agreed to overwrite it."""

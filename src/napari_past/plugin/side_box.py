@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QPushButton
 
-from napari_past.plugin.bank_dialog import PathField
+from napari_past.plugin.path_field import PathField
 
 
 class SideBox(QGroupBox):

@@ -6,9 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from napari_past.cells import DEFAULT_DETECTOR
-from napari_past.errors import CannotWrite
 from napari_past.files import atomic_write
-from napari_past.plugin.autosave import annotations_folder
+from napari_past.plugin.autosave import annotations_folder, make_folder
 from napari_past.stain.slide_kind import H_AND_E, IHC, StainLook
 
 IHC_NUCLEAR, IHC_MEMBRANE = "IHC (nuclear)", "IHC (membrane)"
@@ -44,13 +43,7 @@ def keep_kind(fingerprint: str, kind: str, folder: Path | None = None) -> None:
         The disk is full or the folder read-only.
     """
     path = _path(fingerprint, folder)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise CannotWrite(
-            f"The slide's kind cannot be kept in {path.parent} ({exc.strerror}); point "
-            f"NAPARI_PAST_DATA_HOME to a folder that can be written."
-        ) from exc
+    make_folder(path.parent, "The slide's kind cannot be kept")
     with atomic_write(path) as unfinished:
         unfinished.write_text(f"{kind}\n", encoding="utf-8", newline="\n")
 

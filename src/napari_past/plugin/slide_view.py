@@ -90,11 +90,6 @@ class SlideView:
         self._hidden = []
         self._draw()
 
-    def show_types(self, least_margin: float | None) -> None:
-        """Show cells by their type, those of a smaller margin as between two; None shows genes."""
-        self.least_margin = least_margin
-        self._draw()
-
     def grow(self) -> None:
         """Show the cells that were added to the table, and the values that came, since."""
         if self.table is None or self.shown is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_past.quality import QualityMask
 from napari_past.slide.tissue import TissueMask
@@ -55,7 +54,7 @@ def counted_tissue_mm2(
         centers_um = centers_um[mask.kind_at(centers_um) == 0]
     for region in regions:
         if region.ignored:
-            centers_um = centers_um[~_inside(region, centers_um)]
+            centers_um = centers_um[~region.contains(centers_um)]
     return len(centers_um) * tissue.mpp**2 / 1e6
 
 
@@ -77,11 +76,3 @@ def tiles_with_values(tiles_um: FloatArray, waiting_um: FloatArray) -> FloatArra
     columns = places[:, 0].max() + 1
     undone = np.isin(places @ (1, columns), waiting @ (1, columns))
     return np.asarray(tiles_um[~undone])
-
-
-def _inside(region: Region, points_um: FloatArray) -> npt.NDArray[np.bool_]:
-    """`Region.contains`, asked only of the points in its bounding box."""
-    near = region.bounds.contains(points_um)
-    inside = np.zeros(len(points_um), np.bool_)
-    inside[near] = region.contains(points_um[near])
-    return inside

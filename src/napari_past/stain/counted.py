@@ -102,13 +102,13 @@ def count_cells(
     ignored = np.zeros(n, np.bool_)
     for region in shapes:
         if region.ignored:
-            ignored |= _inside(region, centers)
+            ignored |= region.contains(centers)
     cover = shapely.union_all([region.polygon_um for region in shapes if region.ignored])
     asked = np.zeros(n, np.bool_)
     rows = []
 
     def add(name: str, role: str, shape: Region | None, area_mm2: float) -> None:
-        inside = np.ones(n, np.bool_) if shape is None else _inside(shape, centers)
+        inside = np.ones(n, np.bool_) if shape is None else shape.contains(centers)
         np.logical_or(asked, inside, out=asked)
         lost = int((inside & ~ignored & away).sum())
         if lost and shape is not None and unscored_within is None:
@@ -153,17 +153,6 @@ def _valid(region: Region) -> Region:
     mended = shapely.get_parts(shapely.get_parts(shapely.make_valid(region.polygon_um)))
     parts = [part for part in mended if part.geom_type == "Polygon"]
     return Region(region.name, region.role, shapely.union_all(parts))
-
-
-def _inside(region: Region, centers_um: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """`Region.contains`, asked only of the cells in its bounding box: a slide has a million."""
-    x0, y0, x1, y1 = region.polygon_um.bounds
-    x, y = centers_um[:, 0], centers_um[:, 1]
-    near = np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
-    inside = np.zeros(len(centers_um), np.bool_)
-    shapely.prepare(region.polygon_um)
-    inside[near] = region.contains(centers_um[near])
-    return inside
 
 
 def _numbers(kinds: npt.NDArray) -> dict[str, int]:

@@ -188,7 +188,6 @@ class _Places:
         n, hot = self._n.ravel(), self._hot.ravel()
         place = np.flatnonzero((n >= _UNCERTAIN * least_cells) & self._among_cells.ravel())
         if within is not None and len(place):
-            shapely.prepare(within.polygon_um)
             place = place[within.contains(self._center(place))]
         heat = hot[place] / n[place] if by == BY_PERCENT else hot[place].astype(np.float64)
         # Those that hold too few by squares come last: most of them do hold too few.
@@ -239,8 +238,5 @@ class _Places:
 
     def inside(self, region: Region) -> tuple[int, int]:
         """Cells in a region, and the positive ones among them."""
-        x0, y0, x1, y1 = region.polygon_um.bounds
-        x, y = self._centers.T
-        near = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
-        within = region.contains(self._centers[near])
-        return int(within.sum()), int(self._positive[near][within].sum())
+        within = region.contains(self._centers)
+        return int(within.sum()), int(self._positive[within].sum())

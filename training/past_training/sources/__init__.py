@@ -5,8 +5,9 @@ The names below are loaded on first use: a mistake in a command is told before p
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from napari_past.lazy import loader
 
 if TYPE_CHECKING:
     from past_training.sources.checks import check, check_together
@@ -38,9 +39,4 @@ _FILES = {
 """Public name -> the file that defines it."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in _FILES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _FILES)
