@@ -87,7 +87,7 @@ def drawn_dataset(folder: Path, patches: int) -> PairedDataset:
     from scipy.sparse import random_array
 
     from napari_past.sample import write_phantom
-    from past_training.sources.section import MeasuredSection
+    from napari_past.spatial.section import MeasuredSection
 
     out = folder / "drawn.past"
     if (out / "sections" / "drawn.zarr").is_dir():

@@ -38,9 +38,9 @@ from napari_past.model import Model
 from napari_past.model.likeness import LEAST_SLIDE_CELLS, Likeness
 from napari_past.slide import Slide, slide_of_array
 from napari_past.types import PixelGrid
+from napari_past.validation.ridge import fit_ridge
 from past_training.dataset.read import open_dataset
 from past_training.evaluation.gene_choice import chosen_genes
-from past_training.evaluation.ridge import fit_ridge
 from past_training.evaluation.rows import SectionRows, TrainingSet, all_rows
 from past_training.evaluation.towers import ModelTower
 from past_training.release.recipe import load_recipe

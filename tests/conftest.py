@@ -50,10 +50,11 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A store of results of the test run's own: the user's stays as it is."""
+    """A store of results and a data folder of the test run's own: the user's stay as they are."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_PAST_CACHE", str(folder))
+        patch.setenv("NAPARI_PAST_DATA_HOME", str(tmp_path_factory.mktemp("home")))
         yield folder
 
 

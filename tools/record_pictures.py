@@ -28,8 +28,8 @@ COLOURS = 192
 class Recorder:
     """Saves what the window shows, small enough for a page."""
 
-    def __init__(self, viewer, folder: Path) -> None:
-        self._viewer, self._folder, self._count = viewer, folder, 0
+    def __init__(self, viewer, folder: Path, first: int = 1) -> None:
+        self._viewer, self._folder, self._count = viewer, folder, first - 1
         folder.mkdir(parents=True, exist_ok=True)
 
     def picture(self, name: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+
+import platformdirs
 
 from napari_past.errors import BadTable, CannotWrite
 
@@ -30,6 +33,34 @@ def existing_file(path: str | Path) -> Path:
     if not source.exists():
         raise BadTable(f"There is no file {source}; check its name.")
     return source
+
+
+def data_home() -> Path:
+    """``$NAPARI_PAST_DATA_HOME``, else the user's data folder: unlike the cache never cleared."""
+    given = os.environ.get("NAPARI_PAST_DATA_HOME")
+    return Path(given) if given else Path(platformdirs.user_data_dir("napari-past", False))
+
+
+def make_folder(folder: Path, cannot: str) -> None:
+    """Make a folder for what users say.
+
+    Parameters
+    ----------
+    cannot
+        Begins the sentence where that fails, as "Regions and notes cannot be saved".
+
+    Raises
+    ------
+    CannotWrite
+        The disk is full or the place read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise CannotWrite(
+            f"{cannot} in {folder} ({exc.strerror}); point NAPARI_PAST_DATA_HOME to a folder that "
+            f"can be written."
+        ) from exc
 
 
 def check_writable(path: str | Path) -> None:
@@ -84,3 +115,9 @@ def _cannot_write(target: Path, exc: OSError) -> CannotWrite:
     number = errno.ENOSPC if "No space left" in str(exc) else exc.errno
     reason = _REASONS.get(number or 0, f"the system says: {exc.strerror or exc}")
     return CannotWrite(f"{target} cannot be written: {reason}.")
+
+
+def file_sha256(path: Path) -> str:
+    """64 hex digits of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,13 +7,13 @@ import pytest
 
 from napari_past.calibration import (
     fit_calibration,
-    patient_digest,
     predicted_h_score,
     predicted_value,
 )
 from napari_past.calibration.fit import held_out_estimates
 from napari_past.calibration.monotone import mapped
 from napari_past.errors import BadTable, MissingCutoffs
+from napari_past.model.patient import patient_digest
 from napari_past.stain import expected_h_score
 from napari_past.stain.dab import DAB_CUTOFFS
 

@@ -11,7 +11,6 @@ import pytest
 import shapely
 
 from napari_past.calibration import write_calibration
-from napari_past.calibration.landmarks import fitted_affine
 from napari_past.calibration.mask_overlap import (
     SERIAL,
     dab_mask,
@@ -28,6 +27,7 @@ from napari_past.model.calibration import Agreement, Calibration, PatientResidua
 from napari_past.sample import draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
+from napari_past.spatial.landmarks import fitted_affine
 from napari_past.stain import classes
 from napari_past.stain.virtual import virtual_stains
 from napari_past.types import PixelGrid, Region

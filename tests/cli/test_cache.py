@@ -73,3 +73,15 @@ def test_no_cache_yet(command, tmp_path, monkeypatch):
 def test_limit_that_is_no_number(command, told_once, monkeypatch):
     monkeypatch.setenv("NAPARI_PAST_CACHE_LIMIT_GB", "much")
     assert "NAPARI_PAST_CACHE_LIMIT_GB" in told_once(command("cache", "list"))
+
+
+def test_copies_of_pictures_are_listed_and_removed(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path))
+    copy = tmp_path / "pictures" / "ab" / "C5.ome.tif"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(bytes(2_000_000))
+    assert "copies of plain pictures: 2.0 MB" in command("cache", "list").out
+    done = command("cache", "clear", "--all")
+    assert (done.code, copy.exists()) == (0, False)
+    assert "2.0 MB freed" in done.out
+    assert "plain pictures" not in command("cache", "list").out

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_past.cli.demo import central_square, draw_sample, known_regions, matching
-from napari_past.cli.overview import colours, drawable
+from napari_past.cli.overview import drawable
 from napari_past.sample import write_phantom
 from napari_past.slide import open_slide
 from napari_past.types import RESEARCH_USE
@@ -66,11 +66,6 @@ def test_square_of_a_large_slide_is_full_of_tissue(slides):
         assert slide.tissue_mask().contains(points).mean() > 0.8
     with open_slide(slides / "tma_core.ome.tif") as slide:
         assert central_square(slide) is None
-
-
-def test_colours_run_from_low_to_high():
-    ends = colours(np.array([-1.0, 0, 1, 2]), 0, 1).tolist()
-    assert ends == [[68, 1, 84]] * 2 + [[253, 231, 37]] * 2
 
 
 def test_only_characters_of_the_font_are_drawn():

@@ -27,6 +27,8 @@ _COMMANDS = {
               "past_training.release.tower_command"),
     "evaluate": ("measure a model beside its baselines on held-out sections",
                  "past_training.evaluation.command"),
+    "hest": ("measure image towers on the HEST-Benchmark, by its own rules",
+             "past_training.benchmark.command"),
     "export": ("make a model file of the weights of a pretraining run",
                "past_training.release.export_command"),
     "bank": ("encode measured cells as a reference bank to look pictures of cells up in",

@@ -8,7 +8,7 @@ from napari_past.calibration.files import (
     write_calibration,
 )
 from napari_past.calibration.fit import CalibratedBy, fit_calibration
-from napari_past.calibration.matched import Matched, patient_digest
+from napari_past.calibration.matched import Matched
 from napari_past.calibration.page import write_validation
 from napari_past.calibration.predict import PredictedValue, predicted_h_score, predicted_value
 from napari_past.calibration.region_table import read_region_table, write_region_table
@@ -31,7 +31,6 @@ __all__ = [
     "fit_calibration",
     "is_pair_table",
     "match_pairs",
-    "patient_digest",
     "predicted_h_score",
     "predicted_value",
     "read_calibration",

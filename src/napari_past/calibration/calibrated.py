@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.calibration.files import check_sha256, known_sha256
+from napari_past.calibration.files import check_sha256
 from napari_past.calibration.fit import card_cutoffs
 from napari_past.calibration.match import LEAST_CELLS
 from napari_past.calibration.predict import (
@@ -99,7 +99,7 @@ def calibrations_of(
         for c in model.card.calibrations
         if set(c.genes) == set(resolved.symbols) and c.predicted_unit in units
     ]
-    if found and predicted_by and predicted_by not in known_sha256(model):
+    if found and predicted_by and predicted_by not in model.known_sha256:
         check_sha256(found[0], predicted_by, "another model")
     own = card_cutoffs(model, resolved)
     return tuple(

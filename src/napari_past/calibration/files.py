@@ -49,11 +49,6 @@ def check_model(calibration: Calibration, model: Model) -> None:
     check_sha256(calibration, model.sha256, model.name)
 
 
-def known_sha256(model: Model) -> frozenset[str]:
-    """The SHA-256 of a model's file, and of the same model's before each of its calibrations."""
-    return frozenset({model.sha256, *(c.model_sha256 for c in model.card.calibrations)})
-
-
 def check_sha256(calibration: Calibration, sha256: str, name: str) -> None:
     """Raise `BadTable` where values were predicted by another model than was calibrated."""
     if sha256 != calibration.model_sha256:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.calibration.agreement import agreement
-from napari_past.calibration.matched import Matched, patient_digest
+from napari_past.calibration.matched import Matched
 from napari_past.calibration.monotone import Knots, mapped, monotone_map
 from napari_past.calibration.region_table import SCORE_UNIT
 from napari_past.engine import chosen_cutoffs
@@ -17,6 +17,7 @@ from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.genes import Resolved
 from napari_past.model import Model
 from napari_past.model.calibration import UNITS, Calibration, PatientResiduals
+from napari_past.model.patient import patient_digest
 
 FloatArray = npt.NDArray[np.float64]
 

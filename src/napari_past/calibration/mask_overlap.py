@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from napari_past.calibration.landmarks import Affine
 from napari_past.slide import Slide
+from napari_past.spatial.landmarks import Affine
 from napari_past.stain.compartments import Compartment
 from napari_past.stain.dab import DAB_CUTOFFS, DabStains, stain_densities
 from napari_past.stain.virtual import REACH_UM, class_densities, virtual_stain, virtual_stains

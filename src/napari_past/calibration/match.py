@@ -13,12 +13,12 @@ import numpy.typing as npt
 import shapely
 from scipy.spatial import KDTree
 
-from napari_past.calibration.landmarks import Affine
 from napari_past.calibration.matched import Matched, checked
 from napari_past.calibration.measured_cells import MeasuredCells
 from napari_past.errors import BadTable
 from napari_past.io import MarkerTable
 from napari_past.model.calibration import Quantity
+from napari_past.spatial.landmarks import Affine
 from napari_past.stain import classes, count_cells, h_score
 from napari_past.stain.dab import DAB_CUTOFFS
 from napari_past.types import Region

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,16 +11,9 @@ import numpy.typing as npt
 
 from napari_past.errors import BadTable
 from napari_past.model.calibration import MOST, UNITS, Quantity
+from napari_past.model.patient import patient_digest
 
 FloatArray = npt.NDArray[np.float64]
-
-
-def patient_digest(name: str) -> str:
-    """16 hexadecimal digits by which a patient is known again; not anonymous to who has the names.
-
-    Spaces around the name do not matter.
-    """
-    return hashlib.sha256(f"napari-past patient {name.strip()}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

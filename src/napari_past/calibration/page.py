@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from napari_past.calibration.figures import agreement_svg, bland_altman_svg
 from napari_past.calibration.mask_overlap import DAB_POSITIVE, MaskOverlap
 from napari_past.calibration.validation import Validation
-from napari_past.errors import CannotWrite
-from napari_past.files import atomic_write
 from napari_past.model.calibration import LEAST_PATIENTS, LOCAL_BELOW, Agreement, Calibration
-from napari_past.types import RESEARCH_USE
+from napari_past.report.document import Document, Plot, Plots, Sentence, write_document
+from napari_past.report.page import Table
 
-SUFFIXES = (".html", ".md")
 MISSING = "–"
-_STYLE = (
-    "body{font:15px/1.45 sans-serif;color:#222;max-width:60em;margin:2em auto;padding:0 1em}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;"
-    "text-align:left;vertical-align:top}.use{border:1px solid #222;padding:.6em}svg{max-width:100%}"
-)
-
-
-@dataclass(frozen=True)
-class _Table:
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def write_validation(
@@ -54,27 +38,18 @@ def write_validation(
     CannotWrite
         Another suffix, or the folder is missing or read-only, or the disk is full.
     """
-    target = Path(path)
-    check_suffix(target)
-    figures = {"agreement": agreement_svg(validation), "bland-altman": bland_altman_svg(validation)}
-    if target.suffix.lower() == ".html":
-        _write(target, _html(validation, list(figures.values()), overlaps, told))
-        return (target,)
-    beside = {target.with_name(f"{target.stem}-{name}.svg"): svg for name, svg in figures.items()}
-    for file, svg in beside.items():
-        _write(file, svg)
-    names = [file.name for file in beside]
-    _write(target, _markdown(validation, names, overlaps, told))
-    return (target, *beside)
-
-
-def check_suffix(path: Path) -> None:
-    """Raise `CannotWrite` where a report cannot have this name."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise CannotWrite(
-            f"A validation is written as HTML or Markdown, but --out is {path.name}; end the name "
-            "in .html or .md."
-        )
+    plots = Plots(
+        "",
+        (
+            Plot("agreement", agreement_svg(validation)),
+            Plot("bland-altman", bland_altman_svg(validation)),
+        ),
+    )
+    first, second, *others = _tables(validation, overlaps)
+    sentences = map(Sentence, _sentences(validation, told))
+    title = f"Validation: {validation.calibration.marker}"
+    document = Document(title, (*sentences, first, second, plots, *others))
+    return write_document(document, Path(path))
 
 
 def agreement_rows(found: Agreement) -> tuple[tuple[str, str], ...]:
@@ -143,7 +118,7 @@ def overlap_rows(overlaps: Sequence[MaskOverlap]) -> tuple[tuple[str, ...], ...]
     )
 
 
-def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_Table, ...]:
+def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[Table, ...]:
     calibration, found = validation.calibration, validation.found
     patients = dict.fromkeys(row.patient for row in validation.regions)
     by_patient = []
@@ -153,8 +128,8 @@ def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_T
         seen = "yes" if name in validation.seen_patients else "no"
         by_patient.append((name, str(len(rows)), _signed(bias), seen))
     return (
-        _Table("The calibration", ("", ""), calibration_rows(calibration)),
-        _Table(
+        Table("The calibration", ("", ""), calibration_rows(calibration), 2),
+        Table(
             "Agreement",
             ("", "here", "when calibrated, held-out patients"),
             tuple(
@@ -170,13 +145,15 @@ def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_T
                     MISSING,
                 ),
             ),
+            3,
         ),
-        _Table(
+        Table(
             "Patients",
             ("patient", "regions", "mean difference", "calibrated on"),
             tuple(by_patient),
+            4,
         ),
-        _Table(
+        Table(
             "Regions",
             (
                 "patient",
@@ -199,16 +176,18 @@ def _tables(validation: Validation, overlaps: Sequence[MaskOverlap]) -> tuple[_T
                 )
                 for row in validation.regions
             ),
+            7,
         ),
         *([_masks(overlaps)] if overlaps else []),
     )
 
 
-def _masks(overlaps: Sequence[MaskOverlap]) -> _Table:
-    return _Table(
+def _masks(overlaps: Sequence[MaskOverlap]) -> Table:
+    return Table(
         f"Masks of DAB (optical density from {DAB_POSITIVE:g} on)",
         ("patient", "region", "Dice", "predicted brown, mm²", "measured brown, mm²"),
         overlap_rows(overlaps),
+        5,
     )
 
 
@@ -224,57 +203,6 @@ def _sentences(validation: Validation, more: Sequence[str]) -> list[str]:
     if validation.found.limits is None:
         told.append("Under three patients no limits of agreement are told.")
     return [*told, *more]
-
-
-def _html(
-    validation: Validation,
-    figures: list[str],
-    overlaps: Sequence[MaskOverlap],
-    told: Sequence[str],
-) -> str:
-    title = f"Validation: {validation.calibration.marker}"
-    parts = [f"<p>{escape(text)}</p>" for text in _sentences(validation, told)]
-    first, *others = (_html_table(table) for table in _tables(validation, overlaps))
-    body = "".join([*parts, first, others[0], *figures, *others[1:]])
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f'<p class="use">{escape(RESEARCH_USE)}</p>{body}</body></html>\n'
-    )
-
-
-def _html_table(table: _Table) -> str:
-    def line(cells: tuple[str, ...], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    head = line(table.head, "th") if any(table.head) else ""
-    rows = "".join(line(row, "td") for row in table.rows)
-    return f"<h2>{escape(table.title)}</h2><table>{head}{rows}</table>"
-
-
-def _markdown(
-    validation: Validation,
-    figures: list[str],
-    overlaps: Sequence[MaskOverlap],
-    told: Sequence[str],
-) -> str:
-    title = f"# Validation: {validation.calibration.marker}"
-    pictures = [f"![{name}]({name})" for name in figures]
-    first, second, *others = (_markdown_table(table) for table in _tables(validation, overlaps))
-    sentences = _sentences(validation, told)
-    parts = [title, f"**{RESEARCH_USE}**", *sentences, first, second, *pictures]
-    return "\n\n".join([*parts, *others]) + "\n"
-
-
-def _markdown_table(table: _Table) -> str:
-    lines = [table.head, ("---",) * len(table.head), *table.rows]
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join([f"## {table.title}", "", *("| " + " | ".join(row) + " |" for row in cells)])
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _interval(low: float, high: float) -> str:

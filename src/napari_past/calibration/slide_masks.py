@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.calibration.landmarks import read_landmarks
 from napari_past.calibration.mask_overlap import (
     SERIAL,
     MaskOverlap,
@@ -23,6 +22,7 @@ from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.io import MarkerTable, found_cells, read_h5ad, read_marker_table, read_regions
 from napari_past.io.origin import read_origin
 from napari_past.slide import open_slide
+from napari_past.spatial.landmarks import read_landmarks
 from napari_past.stain import classes
 from napari_past.stain.compartments import compartment_of
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_past.calibration.landmarks import read_landmarks
 from napari_past.calibration.match import SlidePair, match_slides
 from napari_past.calibration.matched import Matched
 from napari_past.calibration.measured_cells import read_measured_cells
@@ -17,6 +16,7 @@ from napari_past.io import read_marker_table, read_regions
 from napari_past.io.csv_table import csv_header
 from napari_past.model.calibration import Quantity
 from napari_past.slide.units import checked_mpp
+from napari_past.spatial.landmarks import read_landmarks
 
 NEEDED = ("patient", "predicted_cells", "predicted_rois", "measured_cells")
 COLUMNS = (

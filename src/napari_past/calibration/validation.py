@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_past.calibration.agreement import agreement
-from napari_past.calibration.matched import Matched, patient_digest
+from napari_past.calibration.matched import Matched
 from napari_past.calibration.predict import PredictedValue, predicted_value
 from napari_past.errors import BadTable
 from napari_past.model.calibration import UNITS, Agreement, Calibration
+from napari_past.model.patient import patient_digest
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from napari_past.engine.cache import (
     remove_entry,
     removed_before,
 )
+from napari_past.engine.picture_copies import pictures_bytes, remove_pictures
 from napari_past.errors import Cancelled, CannotWrite, PastError
 
 SHOWN_REMOVED = 5
@@ -64,6 +65,8 @@ def _table(entries: list[CacheEntry]) -> list[str]:
             lines.append("  ".join(f"{t:<{w}}" for t, w in zip(row, widths, strict=True)).rstrip())
     else:
         lines.append("No slide was analysed yet.")
+    if copies := pictures_bytes():
+        lines.append(f"copies of plain pictures: {_size(copies)}; `clear --all` removes them")
     for note in removed_before()[-SHOWN_REMOVED:]:
         lines.append(
             f"removed {note['removed']} to stay below the limit: {note['slide'] or note['key']}, "
@@ -109,6 +112,11 @@ def _clear(entries: list[CacheEntry], names: list[str], everything: bool) -> int
         try:
             freed_bytes += remove_entry(entry)
             removed += 1
+        except CannotWrite as exc:
+            failures.append(str(exc))
+    if not names:
+        try:
+            freed_bytes += remove_pictures()
         except CannotWrite as exc:
             failures.append(str(exc))
     print(f"Removed the tiles of {removed} analysed slides: {_size(freed_bytes)} freed.")

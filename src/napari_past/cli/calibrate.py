@@ -11,7 +11,7 @@ from napari_past.calibration import (
     write_calibration,
     write_region_table,
 )
-from napari_past.calibration.files import carded, known_sha256
+from napari_past.calibration.files import carded
 from napari_past.calibration.page import calibration_lines
 from napari_past.calibration.region_table import has_scores
 from napari_past.cli.matched import check_outputs, read_matched
@@ -38,7 +38,7 @@ def execute(options: Namespace) -> int:
     resolved.require_scorable()
 
     def check(sha256: str, name: str) -> None:
-        if sha256 not in known_sha256(model):
+        if sha256 not in model.known_sha256:
             raise BadTable(
                 f"The cells were predicted by {name} (SHA-256 {sha256[:12]}…), not by {model.name} "
                 f"({model.sha256[:12]}…); give the model that made them with --model."

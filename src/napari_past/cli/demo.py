@@ -24,16 +24,18 @@ from napari_past.cli.score import score_lines
 from napari_past.engine import Cells, analysed, h_score, origin_of_scores, predict
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import CannotWrite, PastError
+from napari_past.files import atomic_write
 from napari_past.io import write_cells, write_regions, write_score_csv
 from napari_past.model import load_model
 from napari_past.report.flags import unlike_lines, unreadable
-from napari_past.sample import Phantom, draw_phantom
+from napari_past.sample import Phantom, draw_counts, draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import Slide, open_slide
 from napari_past.stain import ScoreTable
 from napari_past.types import IGNORE, RESEARCH_USE, TUMOUR, Rect, Region
 
 PHANTOM_PX, PHANTOM_MPP, PHANTOM_SEED = (4096, 3072), 0.5, 0
+MEASURED = "measured.h5ad"
 GENE = "ERBB2"
 LARGE_MM2, SIDE_UM = 4.0, 1000.0
 """Of a slide with more tissue than that, a square of this side is analysed."""
@@ -71,13 +73,15 @@ def execute(options: Namespace) -> int:
         path = out / "phantom.ome.tif"
         print(f"drawing a sample of {PHANTOM_PX[0]} x {PHANTOM_PX[1]} px …", file=sys.stderr)
         phantom = draw_sample(path, PHANTOM_PX)
+        with atomic_write(out / MEASURED) as unfinished:
+            draw_counts(phantom).write_h5ad(unfinished)
     with open_slide(path, options.mpp) as slide:
         regions = () if phantom is None else known_regions(phantom)
         try:
             cells, table = _analysed(slide, regions, out)
         finally:
             forget_slides()
-        files = "phantom.ome.tif, " if phantom is not None else ""
+        files = f"phantom.ome.tif, {MEASURED}, " if phantom is not None else ""
         files += "regions.geojson, " if regions else ""
         print(f"{out}: {files}cells.h5ad, cells.csv, cells.geojson, scores.csv, overview.png")
         print(f"{len(cells)} cells in {len(cells.plan.tiles)} tiles of {slide.name}")

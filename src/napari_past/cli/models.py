@@ -9,13 +9,14 @@ import numpy as np
 
 from napari_past.errors import Cancelled, PastError
 from napari_past.model import Model, available_models, load_model, model_path
+from napari_past.model.lab_evidence import adopt, read_lab_evidence, withdraw
 from napari_past.status_line import StatusLine
 
 SHOWN_GENES = 8
 
 
 def execute(options: Namespace) -> int:
-    """``list``, ``card`` or ``fetch``."""
+    """``list``, ``card``, ``evidence`` or ``fetch``."""
     if options.action == "list":
         for name in available_models():
             try:
@@ -26,11 +27,50 @@ def execute(options: Namespace) -> int:
     if options.action == "fetch":
         return _fetch(options)
     model = load_model(options.model)
+    if options.action == "evidence":
+        return _evidence(model, options)
     if options.json:
         print(json.dumps(model.card.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
         print("\n".join(_card(model)))
     return 0
+
+
+def _evidence(model: Model, options: Namespace) -> int:
+    if options.use is not None:
+        path = adopt(read_lab_evidence(options.use), model.known_sha256, model.name)
+        print(f"{options.use} is this lab's evidence of {model.name} now, kept as {path}")
+    elif options.own:
+        there = withdraw(model.known_sha256)
+        print(
+            f"{model.name}: {'its own evidence again' if there else 'there was none but its own'}"
+        )
+    print("\n".join(lab_lines(model)) or f"  own evidence   {evidence_line(model)}")
+    print(model.research_use)
+    return 0
+
+
+def lab_lines(model: Model) -> list[str]:
+    """What this lab's validation says of a model, line by line; none without one.
+
+    Raises
+    ------
+    BadTable
+        Its file was changed or damaged.
+    """
+    found = model.lab_evidence
+    if found is None:
+        return []
+    r = np.array([gene.r for gene in found.genes.values() if gene.r is not None])
+    median = f"median r {np.median(r):.2f}" if len(r) else "r not defined"
+    sections = ", ".join(f"{s.name} ({s.rows} rows)" for s in found.sections)
+    return [
+        f"  {found.whose}",
+        f"  sections       {sections}",
+        f"  result         {median} over {len(r)} genes that vary",
+        *(f"  protocol       {sentence}" for sentence in found.protocol if sentence),
+        *(f"  warning        {sentence}" for sentence in found.warnings),
+    ]
 
 
 def _fetch(options: Namespace) -> int:
@@ -76,7 +116,7 @@ def _mean(model: Model) -> str:
 
 def _measured(model: Model) -> list[tuple[float, str]]:
     """r and gene of the learnable genes that were measured, worst first."""
-    rows = [model.reliability(gene) for gene in model.genes]
+    rows = [model.readouts.reliability(gene) for gene in model.genes]
     return sorted((row.r, row.gene) for row in rows if row.learnable and row.r is not None)
 
 
@@ -125,6 +165,7 @@ def _card(model: Model) -> list[str]:
             f"  cut-offs       {len(card.cutoffs)} genes, {card.cutoffs_source}",
         ]
     lines += [f"  calibrated     {line}" for line in _calibrations(model)]
+    lines += lab_lines(model)
     lines += [
         "",
         f"  licence        {card.licence}",

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from napari_past.engine import Cells
 from napari_past.io import atomic_write
 from napari_past.model import Model
+from napari_past.report.palette import colours
 from napari_past.slide import Slide
 from napari_past.types import RESEARCH_USE, FloatArray, PixelGrid, Rect, Region
 
@@ -25,14 +26,6 @@ TUMOUR_INK, IGNORED_INK = (200, 0, 0), (110, 110, 110)
 """As in the viewer and in QuPath."""
 DIMMED = 0.3
 """Brightness that is left of the tissue under coloured cells."""
-
-# Perceptually even, and read alike by colour-blind eyes: stops of viridis (CC0).
-STOPS = np.array(
-    [
-        (68, 1, 84), (72, 40, 120), (62, 74, 137), (49, 104, 142), (38, 130, 142),
-        (31, 158, 137), (53, 183, 121), (110, 206, 88), (181, 222, 43), (253, 231, 37),
-    ]
-)  # fmt: skip
 
 DRAWABLE = str.maketrans({"µ": "u", "–": "-", "×": "x", "…": "..."})
 """Pillow's own font lacks these, and no other font is everywhere."""
@@ -95,14 +88,6 @@ def write_overview(
     draw.text((MARGIN_PX, y + 64), drawable(RESEARCH_USE), INK, font)
     with atomic_write(path) as unfinished:
         page.save(unfinished, format="PNG")
-
-
-def colours(values: FloatArray, low: float, high: float) -> npt.NDArray[np.uint8]:
-    """Red, green, blue (n, 3) uint8 of values (n,): first colour at `low`, last at `high`."""
-    place = np.clip((values - low) / max(high - low, 1e-12), 0, 1) * (len(STOPS) - 1)
-    at = np.arange(len(STOPS))
-    channels = [np.interp(place, at, STOPS[:, channel]) for channel in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def drawable(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_past import __version__
+from napari_past.cli.validate_options import add_matched_options, add_tissue_options
 from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN, Vector
 from napari_past.stain.dab import given_dab_stains
 from napari_past.types import RESEARCH_USE, Cutoffs, Rect
@@ -70,6 +71,18 @@ def _add_models(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     card = _command(actions, "card", "training data, evidence and licence of a model")
     card.add_argument("model", metavar="NAME", help="a model's name or path")
     card.add_argument("--json", action="store_true", help="the whole card, for programs")
+    evidence = _command(
+        actions, "evidence", "which evidence a model's badges show: its own, or this lab's"
+    )
+    evidence.add_argument("model", metavar="NAME", help="a model's name or path")
+    source = evidence.add_mutually_exclusive_group()
+    source.add_argument(
+        "--use",
+        type=Path,
+        metavar="FILE.json",
+        help="make a validation file of `napari-past validate` this lab's evidence",
+    )
+    source.add_argument("--own", action="store_true", help="go back to the model's own evidence")
     fetch = _command(actions, "fetch", "get published weights and make them a model file")
     fetch.add_argument("name", metavar="NAME", help="past")
     fetch.add_argument(
@@ -225,7 +238,14 @@ def _add_calibrate(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     calibrate = _command(
         commands, "calibrate", "fit a monotone map from predicted values to a real stain"
     )
-    _matched_options(calibrate)
+    calibrate.add_argument(
+        "table",
+        type=Path,
+        metavar="TABLE.csv",
+        help="matched regions: patient, region, predicted, measured; or files of slides: patient, "
+        "predicted_cells, predicted_rois, measured_cells, measured_rois or landmarks",
+    )
+    add_matched_options(calibrate)
     calibrate.add_argument("--marker", required=True, metavar="M", help="a gene or marker")
     calibrate.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
     calibrate.add_argument("--clone", default="", metavar="NAME", help="of the antibody")
@@ -244,41 +264,31 @@ def _add_calibrate(commands: argparse._SubParsersAction[OneLineParser]) -> None:
 
 def _add_validate(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     validate = _command(
-        commands, "validate", "hold a calibration against regions that it was not made from"
+        commands,
+        "validate",
+        "hold predictions against measured tissue, or a calibration against other regions",
     )
-    _matched_options(validate)
-    validate.add_argument("--calibration", type=Path, required=True, metavar="FILE.json")
     validate.add_argument(
-        "--model", metavar="NAME|PATH", help="that made the values, to check that it is the same"
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="SLIDE MEASURED, the H&E and what was measured on it; or TABLE.csv, a table of "
+        "several sections with the columns slide, measured, and any of patient, kind, section, "
+        "unit, x, y, layer, types, spot_diameter, alignment, affine, landmarks, rois, mpp, "
+        "predictions; or, with --calibration, of matched regions",
     )
+    validate.add_argument("--out", type=Path, required=True, metavar="FILE.html|.md")
+    validate.add_argument(
+        "--genes", type=gene_names, metavar="A,B,…", help="genes or markers to be told of"
+    )
+    add_tissue_options(validate)
+    validate.add_argument("--calibration", type=Path, metavar="FILE.json")
+    add_matched_options(validate)
     validate.add_argument(
         "--seen-patients",
         action="store_true",
         help="go on, and tell it, where patients were calibrated on",
-    )
-    validate.add_argument("--out", type=Path, required=True, metavar="FILE.html|.md")
-
-
-def _matched_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "table",
-        type=Path,
-        metavar="TABLE.csv",
-        help="matched regions: patient, region, predicted, measured; or files of slides: patient, "
-        "predicted_cells, predicted_rois, measured_cells, measured_rois or landmarks",
-    )
-    parser.add_argument(
-        "--measured",
-        choices=("od", "h-score", "percent"),
-        help="what was measured: mean DAB optical density, H-score, or %% positive",
-    )
-    parser.add_argument(
-        "--same-section",
-        action="store_true",
-        help="the stained section is the H&E section itself: cells are matched, not regions",
-    )
-    parser.add_argument(
-        "--od-column", metavar="NAME", help="that holds DAB optical density in measured cells"
     )
 
 

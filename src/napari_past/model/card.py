@@ -179,6 +179,11 @@ class Card(Strict):
     training_data: str
     training_fingerprints: tuple[str, ...]
     """Content hashes of the images that it was trained on."""
+    training_thumbprints: tuple[str, ...] = ()
+    """What they look like from afar (`napari_past.slide.thumbprint`), by which the same tissue is
+    known again in another file; none in files of earlier versions."""
+    training_patients: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()
+    """Digests of the names of its patients, as far as they were told."""
     recipe: str
     expression_unit: str
     genes: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.errors import PastError
+from napari_past.errors import BadTable, PastError
 from napari_past.genes import Resolved, resolve
 from napari_past.model.card import Card, PooledTowerCard
+from napari_past.model.lab_evidence import LabEvidence, adopted
 from napari_past.model.likeness import TrainingTissue, training_tissue, unlike_sentence
 from napari_past.model.projection import unit
 from napari_past.model.readouts import Readouts
@@ -207,7 +209,29 @@ class Model:
         UnknownGene
             The model does not predict it, or nothing at all.
         """
-        return self.readouts.reliability(gene)
+        of_card = self.readouts.reliability(gene)
+        try:
+            lab = self.lab_evidence
+        except BadTable as exc:
+            return replace(of_card, label=f"{of_card.label} · {exc}")
+        return of_card if lab is None else lab.reliability(of_card)
+
+    @property
+    def lab_evidence(self) -> LabEvidence | None:
+        """The lab's own validation of the model, where there is one.
+
+        Raises
+        ------
+        BadTable
+            Its file was changed or damaged.
+        """
+        return adopted(self.known_sha256)
+
+    @property
+    def known_sha256(self) -> tuple[str, ...]:
+        """The SHA-256 of its file, and of the same model's before each of its calibrations."""
+        before = (calibration.model_sha256 for calibration in self.card.calibrations)
+        return tuple(dict.fromkeys([self.sha256, *before]))
 
     def detected(self, gene: str) -> float:
         """Share of the training spots, or of the bank's cells, in which a gene was seen; NaN where

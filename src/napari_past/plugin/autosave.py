@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import platformdirs
 import shapely
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 
 from napari_past.errors import BadTable, CannotWrite, PastError
-from napari_past.files import atomic_write
+from napari_past.files import atomic_write, data_home, make_folder
 from napari_past.plugin.annotations import Annotations, KeptCutoffs
 from napari_past.quality import QualityMask, read_mask, write_mask
 from napari_past.types import Cutoffs, Region
@@ -29,31 +28,7 @@ _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Shap
 
 def annotations_folder() -> Path:
     """``$NAPARI_PAST_DATA_HOME``, else the user's data folder: unlike the cache never cleared."""
-    given = os.environ.get("NAPARI_PAST_DATA_HOME")
-    home = Path(given) if given else Path(platformdirs.user_data_dir("napari-past", False))
-    return home / "annotations"
-
-
-def make_folder(folder: Path, cannot: str) -> None:
-    """Make a folder for what users say.
-
-    Parameters
-    ----------
-    cannot
-        Begins the sentence where that fails, as "Regions and notes cannot be saved".
-
-    Raises
-    ------
-    CannotWrite
-        The disk is full or the place read-only.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise CannotWrite(
-            f"{cannot} in {folder} ({exc.strerror}); point NAPARI_PAST_DATA_HOME to a folder that "
-            f"can be written."
-        ) from exc
+    return data_home() / "annotations"
 
 
 class Autosave:

@@ -18,8 +18,7 @@ from napari_past.calibration import (
     write_calibration,
 )
 from napari_past.calibration.comparison import Comparison, compare, joined
-from napari_past.calibration.files import carded, known_sha256
-from napari_past.calibration.landmarks import Affine, read_landmarks
+from napari_past.calibration.files import carded
 from napari_past.calibration.match import SlidePair, match_slides
 from napari_past.calibration.measured_cells import MeasuredCells, read_measured_cells
 from napari_past.calibration.region_table import has_scores
@@ -32,6 +31,7 @@ from napari_past.model.calibration import Quantity
 from napari_past.model.files import copy_with_card
 from napari_past.model.folder import MODEL_SUFFIX
 from napari_past.quality import QualityMask
+from napari_past.spatial.landmarks import Affine, read_landmarks
 from napari_past.types import Region
 
 CALIBRATION_SUFFIX = ".json"
@@ -312,7 +312,7 @@ def _same_stain(view: MeasuredInView, request: CompareRequest) -> None:
 
 
 def _same_model(name: str, model: str, sha256: str, request: CompareRequest) -> None:
-    if sha256 not in known_sha256(request.model):
+    if sha256 not in request.model.known_sha256:
         raise BadTable(
             f"{name} was predicted by {model} (SHA-256 {sha256[:12]}…), not by "
             f"{request.model.name} ({request.model.sha256[:12]}…) that is loaded; load that one."

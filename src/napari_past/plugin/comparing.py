@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QWidget
 
 from napari_past.calibration import is_pair_table, read_calibration, write_validation
 from napari_past.calibration.comparison import Comparison
-from napari_past.calibration.page import check_suffix
 from napari_past.calibration.slide_pairs import read_pairs
 from napari_past.engine.measured import MeasuredStain
 from napari_past.errors import BadTable, Cancelled, PastError
@@ -34,6 +33,7 @@ from napari_past.plugin.desk import Desk
 from napari_past.plugin.job import Job
 from napari_past.plugin.region_scores import RegionScores
 from napari_past.plugin.unscored import Unscored
+from napari_past.report.document import check_suffix
 from napari_past.stain.measured import DAB_UNIT
 
 

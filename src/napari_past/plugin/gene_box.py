@@ -97,6 +97,11 @@ class GeneBox(QWidget):
         self.box.setEditText(name)
         self._on_entered()
 
+    def tell_badge_again(self) -> None:
+        """The model's evidence is another; the gene stays."""
+        if self._model is not None and self.current is not None and not self._mistyped:
+            self._tell_badge(self.current, self._model)
+
     def step(self, by: int) -> None:
         """The next or previous of the panel's markers."""
         count = self.box.count()
@@ -127,19 +132,25 @@ class GeneBox(QWidget):
         self.current = found
         self.meaning.setText(f"→ {found.label}" + (f"\n{found.note}" if found.note else ""))
         self.meaning.setStyleSheet("")
-        reliability = weakest([self._model.reliability(s) for s in found.symbols])
+        self._tell_badge(found, self._model)
+        self.resolved.emit()
+
+    def _tell_badge(self, found: Resolved, model: Assay) -> None:
+        reliability = weakest([model.reliability(s) for s in found.symbols])
         prefix = f"{reliability.gene}: " if len(found.symbols) > 1 else ""
         self.badge.setText(prefix + reliability.label)
-        measured = isinstance(self._model, MeasuredStain)
+        measured = isinstance(model, MeasuredStain)
         self.badge.setStyleSheet(MEASURED_BADGE if measured else badge_style(reliability))
-        self.resolved.emit()
 
 
 def badge_style(reliability: Reliability) -> str:
-    """Grey without unseen patients: nothing is promised for a new one."""
+    """Grey without unseen patients, or without r: nothing is promised for a new one. A gene that
+    goes against what was measured is not trusted, whoever it was measured on."""
     if not reliability.learnable:
         return BAD_BADGE
-    return GREY_BADGE if reliability.grey else TRUSTED_BADGE
+    if reliability.grey or reliability.r is None:
+        return GREY_BADGE
+    return TRUSTED_BADGE if reliability.r > 0 else BAD_BADGE
 
 
 def weakest(reliabilities: list[Reliability]) -> Reliability:

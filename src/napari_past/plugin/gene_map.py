@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.engine import CellTable, GrowingArray
+from napari_past.engine import GrowingArray
 from napari_past.plugin.reader import LayerData
 from napari_past.plugin.staining import Codes, Staining
 from napari_past.space import image_placement
@@ -20,6 +21,14 @@ FINEST_BIN_UM = 8.0
 MOST_BINS = 2_000_000
 """Of the finest level; on slides that would need more, bins are larger."""
 LARGEST_LAST_LEVEL_PX = 256
+
+
+class Placed(Protocol):
+    """Cells, or measured rows."""
+
+    @property
+    def centers_um(self) -> npt.NDArray[np.float64]:
+        """(n, 2), (x, y) on the slide."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class GeneMap:
         self._occupied: list[Codes] | None = None
         """Bins with cells, by level; None where cells came since."""
 
-    def show(self, table: CellTable, shown: Staining) -> None:
+    def show(self, table: Placed, shown: Staining) -> None:
         """Paint all cells that have a value anew, in another gene or other colours."""
         n = len(shown.values)
         if n < self._counted:
@@ -91,7 +100,7 @@ class GeneMap:
         for level, occupied in zip(self.levels, self._occupied, strict=True):
             _paint(level, occupied, shown)
 
-    def grow(self, table: CellTable, shown: Staining) -> None:
+    def grow(self, table: Placed, shown: Staining) -> None:
         """Add the cells that have a value since, in the same gene and colours."""
         start = self._place(table, len(shown.values))
         self._occupied = None
@@ -127,7 +136,7 @@ class GeneMap:
         """(Y, X, 4) uint8 of each level, fine to coarse, painted in place."""
         return [level.rgba for level in self.levels]
 
-    def _place(self, table: CellTable, n: int) -> int:
+    def _place(self, table: Placed, n: int) -> int:
         """Count cells up to the n-th in their bins; returns the first of them."""
         start, finest = self._counted, self.levels[0]
         new = table.centers_um[len(self._bins) : n]

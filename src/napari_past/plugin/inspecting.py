@@ -48,11 +48,14 @@ class Inspecting(QObject):
         """The cell whose reference cells are being looked up; −1 for none."""
         self._votes: dict[int, str] = {}
         """What the nearest reference cells of a cell are, where it is known."""
+        self.on = True
+        """Whether cells are told beside the pointer, and picked; not while measured rows are seen
+        in their place."""
         self._stop = threading.Event()
         self._latest = Latest(self)
         self._latest.ready.connect(self._on_voted)
         self.pointer.hovered.connect(self._on_hovered)
-        self.pointer.picked.connect(self.pick)
+        self.pointer.picked.connect(self._on_picked)
 
     def set_table(self, table: CellTable | None) -> None:
         """Turn to the cells of another slide or model; none of them is picked."""
@@ -79,10 +82,16 @@ class Inspecting(QObject):
 
     def _on_hovered(self, cell: int) -> None:
         facts = self._tell(cell if cell >= 0 else self._picked)
+        if not self.on:
+            return
         if cell >= 0 and facts is not None:
             QToolTip.showText(QCursor.pos(), facts.summary)
         else:
             QToolTip.hideText()
+
+    def _on_picked(self, cell: int) -> None:
+        if self.on:
+            self.pick(cell)
 
     def _tell(self, cell: int) -> CellFacts | None:
         self._told = cell

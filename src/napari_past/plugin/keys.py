@@ -15,6 +15,7 @@ KEYS = {
     "Shift-G": "previous gene",
     "H": "stain on/off",
     "Shift-H": "virtual stain on/off",
+    "M": "measured/predicted",
     "O": "outlines on/off",
     "Ctrl-Z": "undo",
     **MICROSCOPE_KEYS,
@@ -27,6 +28,7 @@ def bind_keys(
     view: Callable[[], SlideView | None],
     annotating: Annotating,
     toggle_virtual: Callable[[], None],
+    flip_measured: Callable[[], None],
 ) -> Callable[[], None]:
     """Bind the keys; returns what gives them back.
 
@@ -38,6 +40,8 @@ def bind_keys(
         Gives the layers of the slide that is chosen.
     toggle_virtual
         Shows or hides the virtual stain.
+    flip_measured
+        From measured to predicted rows, and back.
     """
 
     def toggle(what: Callable[[SlideView], None]) -> None:
@@ -50,6 +54,7 @@ def bind_keys(
         "Shift-G": lambda: step(-1),
         "H": lambda: toggle(SlideView.toggle_stain),
         "Shift-H": toggle_virtual,
+        "M": flip_measured,
         "O": lambda: toggle(SlideView.toggle_outlines),
         "Control-Z": annotating.undo,
         "Control-Shift-Z": annotating.redo,

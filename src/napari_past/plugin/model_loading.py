@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_past.errors import PastError
+from napari_past.errors import BadTable, PastError
 from napari_past.model import Model, load_model
 from napari_past.plugin.latest import Latest
 
@@ -54,6 +55,8 @@ def _loaded(path: str) -> Model | PastError:
         # Its bank is opened here, where a mistake can be told and nobody waits.
         if model.bank is not None:
             _ = model.genes, model.bank.knows_types
+        with suppress(BadTable):  # it is told with each badge
+            _ = model.lab_evidence
     except PastError as exc:
         return exc
     return model

@@ -24,6 +24,7 @@ from napari_past.plugin.cutoff_box import CutoffBox
 from napari_past.plugin.export_box import ExportBox
 from napari_past.plugin.gene_box import GeneBox
 from napari_past.plugin.look_box import LookBox
+from napari_past.plugin.measured.box import MeasuredBox
 from napari_past.plugin.model_box import ModelBox
 from napari_past.plugin.overview_map import OverviewMap
 from napari_past.plugin.region_box import RegionBox
@@ -62,6 +63,7 @@ class Panel(QWidget):
         self.overview = overview
         self.cell = CellDetails()
         self.virtual = VirtualBox()
+        self.tissue = MeasuredBox()
         self.look = LookBox()
         self.cutoffs = CutoffBox()
         self.regions = RegionBox()
@@ -78,6 +80,7 @@ class Panel(QWidget):
         self._cutoff_section = _section("Colours and cut-offs", self.cutoffs, self.look)
         self._cell_section = _section("Cell", self.cell)
         self._virtual_section = _section("Virtual stain", self.virtual)
+        self._tissue_section = _section("Measured tissue", self.tissue)
         self._export_section = _section("Export and report", self.export)
         stain = _section(
             "Stain",
@@ -101,6 +104,7 @@ class Panel(QWidget):
             stain,
             self.banner,
             self._virtual_section,
+            self._tissue_section,
             self._cell_section,
             self._cutoff_section,
             _section("Regions", self.regions),
@@ -151,11 +155,12 @@ class Panel(QWidget):
         self.following.setText(text)
         self.following.setVisible(bool(text))
 
-    def set_state(self, can_stain: bool, has_cells: bool) -> None:
+    def set_state(self, can_stain: bool, has_cells: bool, has_slide: bool = False) -> None:
         """What can be done now; sections without meaning yet are hidden."""
         for button in (self.stain_view, self.stain_regions, self.stain_slide, self.live):
             button.setEnabled(can_stain)
         self._has_cells = has_cells
+        self._tissue_section.setVisible(has_slide)
         self._cell_section.setVisible(has_cells)
         self._virtual_section.setVisible(has_cells and not self._measured)
         self._export_section.setVisible(has_cells)

@@ -9,7 +9,9 @@ from typing import Any
 
 from napari.utils import resize_dask_cache
 
+from napari_past import spatial
 from napari_past.errors import NotASlide
+from napari_past.plugin.measured.drops import hand_over
 from napari_past.slide import Slide, open_slide
 from napari_past.space import image_placement
 from napari_past.types import SlideRef
@@ -23,22 +25,44 @@ METADATA_KEY = "napari_past"
 PIECES_BYTES = 128 * 2**20
 """Of lazy images that napari may keep: some screens of a slide."""
 
+_TABLE_SUFFIXES = {".h5ad", ".tsv", ".gz", ".xenium"}
+"""Of measured tissue in a file."""
+
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
-    """A reader for one path or several; None for a folder that holds no slide.
+def get_reader(path: Paths) -> Callable[[Paths], list[Any]] | None:
+    """A reader for one path or several; None for what holds neither a slide nor measured tissue.
 
-    Files are claimed by their suffix, in the manifest.
+    Slides are claimed by their suffix, in the manifest.
     """
-    first = path if isinstance(path, str | os.PathLike) else path[0]
-    folder = Path(first)
-    if folder.is_dir():
+    first = Path(path if isinstance(path, str | os.PathLike) else path[0])
+    if first.is_dir():
         try:
-            open_slide(folder).close()
+            open_slide(first).close()
         except NotASlide:
-            return None
+            return _reader_of_measured(first)
+    elif first.suffix.lower() in _TABLE_SUFFIXES:
+        return _reader_of_measured(first)
     return read_slides
+
+
+def hand_over_measured(path: Paths) -> list[tuple[None]]:
+    """Give measured tissue to the widget, which lays it on the slide; no layer comes of it here.
+
+    Raises
+    ------
+    PastError
+        No widget is docked; napari shows the sentence.
+    """
+    for one in [path] if isinstance(path, str | os.PathLike) else path:
+        hand_over(Path(one))
+    # As napari's plugins say "nothing to show".
+    return [(None,)]
+
+
+def _reader_of_measured(path: Path) -> Callable[[Paths], list[Any]] | None:
+    return None if spatial.kind_of(path) is None else hand_over_measured
 
 
 def read_slides(path: Paths) -> list[LayerData]:

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from napari_past.cells import DEFAULT_DETECTOR
-from napari_past.files import atomic_write
-from napari_past.plugin.autosave import annotations_folder, make_folder
+from napari_past.files import atomic_write, make_folder
+from napari_past.plugin.autosave import annotations_folder
 from napari_past.stain.slide_kind import H_AND_E, IHC, StainLook
 
 IHC_NUCLEAR, IHC_MEMBRANE = "IHC (nuclear)", "IHC (membrane)"

@@ -1,4 +1,4 @@
-"""A divider on the canvas that the mouse moves: H&E to its left, the virtual stain to its right."""
+"""A divider on the canvas that the mouse moves: one picture to its left, another to its right."""
 
 from __future__ import annotations
 

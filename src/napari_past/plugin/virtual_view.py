@@ -160,7 +160,7 @@ class VirtualView(QObject):
         layer = self.layer.layer
         assert layer is not None
         if self._way is Way.BESIDE:
-            self._beside.begin(layer, below)
+            self._beside.begin(lambda: [layer], below)
             return
         if self._hid is None or self._hid[0] is not view:
             self._hid = view, view.seen

@@ -24,6 +24,8 @@ from napari_past.plugin.jobs import Jobs
 from napari_past.plugin.keys import KEYS, bind_keys
 from napari_past.plugin.kind_switch import KindSwitch
 from napari_past.plugin.lost_worker import LostWorker
+from napari_past.plugin.measured.drops import take_drops
+from napari_past.plugin.measured.view import MeasuredView
 from napari_past.plugin.memory import give_back, keep_in_few_pools
 from napari_past.plugin.microscope import Microscope
 from napari_past.plugin.model_loading import ModelLoading
@@ -43,6 +45,7 @@ from napari_past.plugin.telling import slide_facts
 from napari_past.plugin.ties import Ties
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored import Unscored
+from napari_past.plugin.validating.work import Validating
 from napari_past.plugin.viewport import canvas_mpp
 from napari_past.plugin.virtual_view import VirtualView
 from napari_past.plugin.work_line import tell_work
@@ -104,6 +107,10 @@ class VirtualStaining(QWidget):
             viewer, self.panel.cell, self._annotating, self._unscored, self, self
         )
         self._pointer = self._inspecting.pointer
+        self.tissue = MeasuredView(
+            viewer, self.panel, workers, self._virtual, self._inspecting, self.regions, self, self
+        )
+        self._validating = Validating(self.tissue.measured, self.regions, workers, self, self)
         self._outputs = Outputs(
             self.panel, self._jobs, self._colouring, self._region_scores, self._annotating,
             self._unscored, self, self,
@@ -151,7 +158,8 @@ class VirtualStaining(QWidget):
         looking_up = self._colouring.looking_up
         parts = (
             self._jobs, self._region_scores, self._density, self._unscored, self._loading,
-            looking_up, self._outputs, self._distribution, self._cutoff_copy,
+            looking_up, self._outputs, self._distribution, self._cutoff_copy, self.tissue,
+            self._validating,
         )  # fmt: skip
         return bool(stainer.running or stainer.waiting_in_view or any(part.busy for part in parts))
 
@@ -218,6 +226,7 @@ class VirtualStaining(QWidget):
         panel.stain_slide.clicked.connect(self.stain_slide)
         panel.cancel.clicked.connect(self.cancel)
         panel.following.linkActivated.connect(self._colouring.go_on)
+        panel.tissue.validate.clicked.connect(self._validating.come_up)
         panel.cell.note_changed.connect(self._annotating.set_cell_note)
 
     def _connect_parts(self) -> None:
@@ -241,6 +250,13 @@ class VirtualStaining(QWidget):
         self._density.changed.connect(self._on_work)
         self._colouring.changed.connect(self._virtual.follow)
         self._virtual.changed.connect(self._on_camera)
+        self._colouring.changed.connect(self.tissue.follow)
+        self.tissue.changed.connect(self._on_work)
+        self.tissue.laid_out.connect(self._on_camera)
+        self._validating.changed.connect(self._on_work)
+        self._validating.evidence_changed.connect(self._on_evidence)
+        self._validating.gene_wanted.connect(self.panel.gene.set_gene)
+        self._validating.residual_wanted.connect(self.tissue.show_residual)
         self._outputs.changed.connect(self._on_work)
         self._outputs.model_wanted.connect(self.load_model_file)
         self._unscored.changed.connect(self._on_work)
@@ -256,12 +272,14 @@ class VirtualStaining(QWidget):
         ):
             emitter.connect(slot)
             self._ties.add(partial(emitter.disconnect, slot))
-        step, toggle = self.panel.gene.step, self._virtual.toggle
-        self._ties.add(bind_keys(viewer, step, lambda: self.view, self._annotating, toggle))
+        step, toggle, flip = self.panel.gene.step, self._virtual.toggle, self.tissue.flip
+        self._ties.add(bind_keys(viewer, step, lambda: self.view, self._annotating, toggle, flip))
+        self._ties.add(take_drops(viewer, self.tissue.open))
         for close in (
             self._stainer.close, self._jobs.clear, self._unscored.close, self._microscope.close,
             self._annotating.close, self._inspecting.close, self._colouring.close,
             self._bank_dialog.cancel, self._outputs.cancel, self._virtual.close,
+            self._validating.cancel, self.tissue.close,
         ):  # fmt: skip
             self._ties.add(close)
         self._ties.cut_with(self)
@@ -277,6 +295,13 @@ class VirtualStaining(QWidget):
         self.panel.banner.set_model(model, None)
         self._bank_dialog.set_model(model)
         self._outputs.set_model(model)
+        self._validating.set_model(model)
+
+    def _on_evidence(self) -> None:
+        """Badges of the model rest on another validation."""
+        self.panel.gene.tell_badge_again()
+        self.panel.second.tell_badge_again()
+        self._inspecting.tell_again()
 
     def _on_loaded(self, model: Model) -> None:
         # First: what is shown is of the former model, and its genes may not be those of this one.
@@ -293,6 +318,7 @@ class VirtualStaining(QWidget):
     def _on_layers_changed(self, event: object = None) -> None:
         self._slides.follow_layers()
         self._region_scores.follow_layers()
+        self.tissue.follow_slides()
 
     def _on_mpp_given(self, mpp: float) -> None:
         set_pixel_size(self._viewer, self._viewer.layers, mpp)
@@ -334,6 +360,7 @@ class VirtualStaining(QWidget):
         self._colouring.forget()
         self._density.forget()
         self._virtual.forget()
+        self.tissue.set_session(None)
         self._outputs.set_session(None)
         self._stainer.set_session(None)
         self._unscored.set_slide(None)
@@ -356,6 +383,7 @@ class VirtualStaining(QWidget):
         self._stainer.set_session(session)
         if self.panel.live.isChecked():
             self._stainer.warm()
+        self.tissue.set_session(session)
         self._colouring.choose()
         self._follow()
 
@@ -408,7 +436,7 @@ class VirtualStaining(QWidget):
     def _refresh(self) -> None:
         ready = self._slides.bounds is not None
         can_stain = ready and not self._stainer.running
-        self.panel.set_state(can_stain=can_stain, has_cells=bool(self.cells))
+        self.panel.set_state(can_stain, has_cells=bool(self.cells), has_slide=ready)
 
     def _on_restored(self) -> None:
         """Undo, redo or an earlier session brought other regions, notes or cut-offs."""
@@ -423,6 +451,7 @@ class VirtualStaining(QWidget):
 
     def _on_camera_rested(self) -> None:
         self._colouring.follow_camera()
+        self.tissue.follow_camera()
         self._distribution.follow()
         keep_edges_visible(self._viewer.layers, canvas_mpp(self._viewer))
         self._follow()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from napari_past.stain import CLASS_COLOURS
@@ -21,6 +22,8 @@ Points = tuple[tuple[float, float], ...]
 INK, PAPER, GREY = (30, 30, 30), (255, 255, 255), (150, 150, 150)
 NOT_COUNTED: Colour = (190, 190, 190)
 JPEG_QUALITY = 88
+PNG_MARK = b"\x89PNG"
+"""How a PNG file begins."""
 CLASS_SIZES = (1.0, 0.95, 1.25, 1.6)
 """Of the symbols of the classes, so that all cover about the same area."""
 
@@ -34,7 +37,7 @@ class Raster:
     width: float
     height: float
     data: bytes
-    """A JPEG file."""
+    """A JPEG or PNG file."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,13 @@ def jpeg(rgb: Rgb) -> bytes:
     stream = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(rgb))
     picture.save(stream, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return stream.getvalue()
+
+
+def png(rgba: npt.NDArray[np.uint8]) -> bytes:
+    """A PNG file of pixels, uint8 (Y, X, 3) or, with their opacity, (Y, X, 4)."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgba)).save(stream, format="PNG")
     return stream.getvalue()
 
 

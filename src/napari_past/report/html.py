@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 
-from napari_past.report.drawing import Colour, Drawing, Label, Path, Raster, Shape
+from napari_past.report.drawing import PNG_MARK, Colour, Drawing, Label, Path, Raster, Shape
 from napari_past.report.page import Figure, Page, Table
 
 ROOM_MM = 242.0
@@ -69,11 +69,12 @@ def html_report(pages: Sequence[Page]) -> str:
     )
 
 
-def svg(drawing: Drawing) -> str:
-    """A drawing as an inline element."""
+def svg(drawing: Drawing, *, alone: bool = False) -> str:
+    """A drawing as an inline element, or as one that can be a file of its own."""
+    own = 'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ' if alone else ""
     shapes = "".join(_shape(shape) for shape in drawing.shapes)
     return (
-        f'<svg role="img" aria-label="{escape(drawing.describes)}" '
+        f'<svg {own}role="img" aria-label="{escape(drawing.describes)}" '
         f'width="{drawing.width:.2f}mm" height="{drawing.height:.2f}mm" '
         f'viewBox="0 0 {drawing.width:.2f} {drawing.height:.2f}">{shapes}</svg>'
     )
@@ -82,10 +83,11 @@ def svg(drawing: Drawing) -> str:
 def _shape(shape: Shape) -> str:
     if isinstance(shape, Raster):
         data = b64encode(shape.data).decode()
+        kind = "png" if shape.data.startswith(PNG_MARK) else "jpeg"
         return (
             f'<image x="{shape.x:.2f}" y="{shape.y:.2f}" width="{shape.width:.2f}" '
             f'height="{shape.height:.2f}" preserveAspectRatio="none" '
-            f'href="data:image/jpeg;base64,{data}"/>'
+            f'href="data:image/{kind};base64,{data}"/>'
         )
     if isinstance(shape, Label):
         weight = ' font-weight="bold"' if shape.bold else ""

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from scipy.sparse import csr_array
 
+from napari_past.spatial.section import MeasuredSection
 from past_training.dataset.read import PairedDataset, open_dataset
 from past_training.dataset.schema import INFO, DatasetInfo, PrepareConfig
 from past_training.dataset.write import write_section
-from past_training.sources.section import MeasuredSection
 
 WIDTH_PX, HEIGHT_PX, MPP = 240, 180, 0.5
 """120 x 90 µm: not square, so that x and y cannot be mistaken for each other."""

@@ -8,8 +8,9 @@ import pytest
 from napari_past.cells import find_cells
 from napari_past.sample import draw_phantom
 from napari_past.slide import slide_of_array
-from past_training.dataset.nuclei import nucleus_places_um, row_nuclei
-from past_training.dataset.schema import BadDataset
+from napari_past.spatial.errors import BadPairing
+from napari_past.spatial.membership import nucleus_places_um
+from past_training.dataset.nuclei import row_nuclei
 
 ORDER = np.arange(6)
 
@@ -75,5 +76,5 @@ def test_a_cell_has_its_own_nucleus(cells):
 def test_nuclei_of_the_source_come_before_centres(cells):
     nuclei = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     np.testing.assert_array_equal(nucleus_places_um(cells(rows=3, nuclei_um=nuclei)), nuclei)
-    with pytest.raises(BadDataset, match="3 cells but 2 nuclei"):
+    with pytest.raises(BadPairing, match="3 cells but 2 nuclei"):
         nucleus_places_um(cells(rows=3, nuclei_um=nuclei[:2]))

@@ -6,10 +6,10 @@ import pytest
 from scipy.sparse import csr_array
 
 from napari_past.errors import CannotWrite
+from napari_past.spatial.errors import BadPairing
 from past_training.dataset.prepare import prepare
 from past_training.dataset.read import open_dataset
 from past_training.dataset.schema import BadDataset, PrepareConfig
-from past_training.sources.errors import BadPairing
 
 CONFIG = PrepareConfig(patch_px=24, shard_patches=8)
 

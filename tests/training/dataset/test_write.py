@@ -147,7 +147,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from past_training.dataset.schema import PrepareConfig
 from past_training.dataset.write import write_section
-from past_training.sources.section import MeasuredSection
+from napari_past.spatial.section import MeasuredSection
 
 given = np.load({arrays!r})
 section = MeasuredSection(
@@ -286,7 +286,7 @@ from scipy.sparse import csr_array
 from napari_past.errors import CannotWrite
 from past_training.dataset.schema import PrepareConfig
 from past_training.dataset.write import write_section
-from past_training.sources.section import MeasuredSection
+from napari_past.spatial.section import MeasuredSection
 
 centers = np.random.default_rng(0).uniform(20, 70, (64, 2))
 section = MeasuredSection(

@@ -19,6 +19,7 @@ from PIL import Image
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
+from napari_past.spatial.section import MeasuredSection
 from past_training.dataset.batches import Batch
 from past_training.dataset.prepare import prepare
 from past_training.dataset.schema import PrepareConfig
@@ -31,7 +32,6 @@ from past_training.engine.schedule import adamw, scheduled
 from past_training.engine.towers import ImageTower, PooledTower
 from past_training.engine.training import Training
 from past_training.objectives import ObjectiveConfig
-from past_training.sources.section import MeasuredSection
 
 SIDE, GENES = 16, 3
 

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.sparse import csr_array
 
 from napari_past.sample import draw_phantom
+from napari_past.spatial.section import MeasuredSection
 from past_training.dataset.read import PairedDataset, open_dataset
 from past_training.dataset.schema import INFO, DatasetInfo, PrepareConfig
 from past_training.dataset.write import write_section
@@ -25,7 +26,6 @@ from past_training.evaluation.result import (
     Standing,
 )
 from past_training.evaluation.retrieval import Retrieval
-from past_training.sources.section import MeasuredSection
 
 MPP, WIDTH_PX, HEIGHT_PX, SPOT_UM = 0.5, 640, 560, 36.0
 NOISE_GENES = 1100

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from napari_past.model.readout import MlpReadout
-from past_training.evaluation.metrics import pearson
+from napari_past.validation.metrics import pearson
+from napari_past.validation.ridge import fit_ridge
 from past_training.evaluation.mlp import (
     DECAYS,
     Bags,
@@ -16,7 +17,6 @@ from past_training.evaluation.mlp import (
     joined,
     row_values,
 )
-from past_training.evaluation.ridge import fit_ridge
 
 
 @pytest.fixture(scope="module", autouse=True)

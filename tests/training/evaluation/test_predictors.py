@@ -10,6 +10,7 @@ import pytest
 from napari_past.errors import PastError
 from napari_past.model import Model, load_model
 from napari_past.types import PixelGrid
+from napari_past.validation.model_predictor import model_symbols
 from past_training.evaluation.baselines import baselines
 from past_training.evaluation.colour import (
     ColourStatistics,
@@ -21,7 +22,6 @@ from past_training.evaluation.predictors import (
     RidgeOn,
     TrainingMean,
     file_for,
-    model_symbols,
 )
 from past_training.evaluation.rows import SectionRows, TrainingSet, section_rows
 from past_training.evaluation.towers import ModelTower, random_model
@@ -62,10 +62,10 @@ def test_renamed_genes_are_found(tiny):
     """HN1 is JPT1 now; a name that both have is never taken for another."""
     genes = ("ERBB2", "HN1", "CD3D", "CD3E", "CD3G", "NOBODY")
     model = Model(tiny.card.model_copy(update={"genes": genes}), tiny._tensors, "", "", "cpu")
-    assert model_symbols(model, ["JPT1", "CD3D", "HER2X", "ERBB2"]) == {
+    assert model_symbols(model.card.genes, ["JPT1", "CD3D", "HER2X", "ERBB2"]) == {
         "ERBB2": "ERBB2", "CD3D": "CD3D", "JPT1": "HN1",
     }  # fmt: skip
-    assert model_symbols(model, ["JPT1", "HN1"]) == {"HN1": "HN1"}
+    assert model_symbols(model.card.genes, ["JPT1", "HN1"]) == {"HN1": "HN1"}
 
 
 def test_a_dataset_that_the_model_cannot_read(tmp_path, drawn, draw, write, tiny):

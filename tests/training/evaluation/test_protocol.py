@@ -9,11 +9,11 @@ import pytest
 
 from napari_past.errors import PastError, UnknownGene
 from napari_past.model import Model, load_model
+from napari_past.validation.metrics import pearson
 from past_training.dataset.read import PairedDataset, SectionArrays
 from past_training.dataset.schema import BadDataset
 from past_training.dataset.splits import Fold, leave_out
 from past_training.evaluation.colour import ColourStatistics
-from past_training.evaluation.metrics import pearson
 from past_training.evaluation.predictors import FittedMean, ModelFile, RidgeOn, TrainingMean
 from past_training.evaluation.protocol import evaluate
 from past_training.evaluation.result import Standing

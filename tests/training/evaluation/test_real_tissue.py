@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_past.spatial.st import read_st
 from past_training.dataset.read import open_dataset
 from past_training.dataset.schema import INFO, DatasetInfo, PrepareConfig
 from past_training.dataset.splits import leave_out
@@ -19,7 +20,6 @@ from past_training.evaluation.nuclear_features import nuclear_features
 from past_training.evaluation.predictors import RidgeOn, TrainingMean
 from past_training.evaluation.protocol import evaluate
 from past_training.evaluation.summary import MEAN_R, summary
-from past_training.sources.st import read_st
 
 MPP, COARSER = 0.69, 4
 

@@ -23,7 +23,9 @@ from napari_past.engine import Store, predict
 from napari_past.model import Model
 from napari_past.sample import draw_phantom, write_phantom
 from napari_past.slide import open_slide
+from napari_past.spatial.section import MeasuredSection
 from napari_past.types import PixelGrid
+from napari_past.validation.ridge import PENALTIES
 from past_training.cli import main
 from past_training.dataset.prepare import prepare
 from past_training.dataset.read import PairedDataset, open_dataset
@@ -31,8 +33,6 @@ from past_training.dataset.schema import PrepareConfig
 from past_training.engine import launch
 from past_training.engine.towers import ImageTower, image_tower
 from past_training.engine.weights import read_weights
-from past_training.evaluation.ridge import PENALTIES
-from past_training.sources.section import MeasuredSection
 
 PATCH_PX, MPP, CELLS = 144, 0.5, 45
 GENES = ("EPCAM", "VIM", "ACTB", "CD3E", "RARE")

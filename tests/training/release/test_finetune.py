@@ -25,6 +25,7 @@ from napari_past.model.files import read_model_file, write_model_file
 from napari_past.model.past_network import CellEncoder, ProjectionHead
 from napari_past.sample import draw_phantom, write_phantom
 from napari_past.slide import open_slide
+from napari_past.spatial.section import MeasuredSection
 from past_training.cli import main
 from past_training.dataset.prepare import prepare
 from past_training.dataset.read import open_dataset
@@ -35,7 +36,6 @@ from past_training.release.learned import Learner
 from past_training.release.making import UNMEASURED
 from past_training.release.statements import Statements
 from past_training.release.writing import write_model
-from past_training.sources.section import MeasuredSection
 
 PATCH_PX, MPP = 144, 0.5
 KNOWN, NEW = ("EPCAM", "VIM", "ACTB"), ("CD3E", "KRT5")

@@ -12,11 +12,11 @@ from scipy.sparse import csr_array
 
 from napari_past import load_model
 from napari_past.errors import PastError
+from napari_past.spatial.section import MeasuredSection
 from past_training.dataset.prepare import prepare
 from past_training.dataset.read import PairedDataset
 from past_training.dataset.schema import PrepareConfig
 from past_training.release.statements import statements_of
-from past_training.sources.section import MeasuredSection
 
 
 @pytest.fixture(scope="module")

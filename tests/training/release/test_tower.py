@@ -20,6 +20,7 @@ from napari_past.io import read_cells
 from napari_past.model import EncoderCard, PooledTowerCard
 from napari_past.model.encoding import fresh_tower
 from napari_past.sample import draw_phantom, write_phantom
+from napari_past.spatial.section import MeasuredSection
 from past_training.cli import main
 from past_training.dataset.prepare import prepare
 from past_training.dataset.schema import PrepareConfig
@@ -27,7 +28,6 @@ from past_training.engine.frozen_tower import FrozenTower, frozen_tower
 from past_training.engine.hub import TowerUnavailable
 from past_training.engine.known_towers import KNOWN_TOWERS, KnownTower
 from past_training.release.tower import tower_statements, write_tower
-from past_training.sources.section import MeasuredSection
 
 MPP, SIDE, SPOT_UM = 0.5, 32, 36.0
 GENES = ("EPCAM", "VIM", "ACTB")

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.cells import get_detector
+from napari_past.files import file_sha256
+from napari_past.spatial.section import MeasuredSection
 from past_training.dataset.schema import RECORD, SCHEMA_VERSION, PrepareConfig
-from past_training.sources.section import MeasuredSection
 
 
 def source_sha256(
@@ -51,12 +52,6 @@ def source_sha256(
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """64 hex digits of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_past.errors import Cancelled
+from napari_past.spatial.kinds import KINDS
 from past_training.dataset.cut import CELL_UM, MPP, REGION_PX, SPOT_UM, Cut, view_of
 from past_training.dataset.destination import check_place
 from past_training.dataset.schema import SECTIONS, BadDataset, SectionRecord
-from past_training.sources.kinds import KINDS
 
 if TYPE_CHECKING:
+    from napari_past.spatial import MeasuredSection
     from past_training.dataset.read import PairedDataset
-    from past_training.sources import MeasuredSection
 
 _READERS_OPTIONS = ("image", "alignment", "mpp", "patient", "name", "unit", "sections")
 _THEIRS = {
@@ -152,7 +152,7 @@ def _cut(options: argparse.Namespace) -> Cut:
 
 
 def _sections(options: argparse.Namespace) -> Iterator[MeasuredSection]:
-    from past_training.sources import read_sections
+    from napari_past.spatial import read_sections
 
     given = _reader_options(options)
     if options.name is not None and len(options.sources) > 1:

@@ -12,7 +12,7 @@ import pydantic
 from past_training.dataset.schema import BadDataset, Mode, PrepareConfig, first_problem
 
 if TYPE_CHECKING:
-    from past_training.sources.section import MeasuredSection
+    from napari_past.spatial.section import MeasuredSection
 
 CELL_UM, SPOT_UM = 48.0, 112.0
 """Side of a default crop: what PAST showed of a cell, and a spot of ST with a rim."""

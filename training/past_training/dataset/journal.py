@@ -21,8 +21,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from napari_past.files import file_sha256
 from past_training.dataset.arrays import create_patches, patches_file
-from past_training.dataset.checksums import file_sha256
 from past_training.dataset.placement import IntArray
 from past_training.dataset.schema import PrepareConfig
 

@@ -9,10 +9,10 @@ from scipy.spatial import cKDTree
 
 from napari_past.cells import Detector, cells_in, get_detector
 from napari_past.slide import Slide
+from napari_past.spatial.membership import assigned, nucleus_places_um
+from napari_past.spatial.section import MeasuredSection
 from napari_past.types import Rect
 from past_training.dataset.placement import FloatArray, IntArray, blocks
-from past_training.dataset.schema import BadDataset
-from past_training.sources.section import MeasuredSection
 
 MOST_UM2 = 512.0**2
 """Area searched at once; a detector holds some 50 bytes for each of its pixels."""
@@ -22,24 +22,6 @@ Found = tuple[FloatArray, IntArray]
 
 RowNuclei = Callable[[int, int], Found]
 """The nuclei of a range of stored rows."""
-
-
-def nucleus_places_um(section: MeasuredSection) -> FloatArray:
-    """Where the nucleus of each single cell lies, (r, 2): the source's own, else its centre.
-
-    Raises
-    ------
-    BadDataset
-        The source names nuclei, but not one for each cell.
-    """
-    if section.nuclei_um is None:
-        return section.centers_um
-    if len(section.nuclei_um) != len(section.ids):
-        raise BadDataset(
-            f"Section {section.name} has {len(section.ids)} cells but {len(section.nuclei_um)} "
-            f"nuclei; a cell has one nucleus, so give one for each, in the order of the cells."
-        )
-    return section.nuclei_um
 
 
 def row_nuclei(
@@ -64,7 +46,7 @@ def row_nuclei(
     radius_um = section.spot_diameter_um / 2
     spots = cKDTree(row_um)
     if section.nuclei_um is not None:
-        centers, rows = _assigned(section.nuclei_um, spots, radius_um)
+        centers, rows = assigned(section.nuclei_um, spots, radius_um)
 
         def given(first: int, stop: int) -> Found:
             a, b = np.searchsorted(rows, [first, stop])
@@ -82,19 +64,10 @@ def row_nuclei(
             x0_um, y0_um = low[run].min(axis=0)
             x1_um, y1_um = high[run].max(axis=0)
             rect = Rect(x0_um, y0_um, x1_um - x0_um, y1_um - y0_um)
-            centers, rows = _assigned(cells_in(slide, rect, fitted).centers_um, spots, radius_um)
+            centers, rows = assigned(cells_in(slide, rect, fitted).centers_um, spots, radius_um)
             mine = (rows >= first + run.start) & (rows < first + run.stop)
             parts.append((centers[mine], rows[mine]))
         # Runs are ascending in rows, and so is what each of them gave.
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     return found
-
-
-def _assigned(centers_um: FloatArray, spots: cKDTree, radius_um: float) -> Found:
-    """Those nuclei that lie in a spot, by the nearest, in the order of the spots, top to bottom."""
-    away_um, row = spots.query(centers_um, distance_upper_bound=np.nextafter(radius_um, np.inf))
-    inside = np.flatnonzero(np.isfinite(away_um))
-    centers, rows = centers_um[inside], row[inside].astype(np.int64)
-    order = np.lexsort((centers[:, 0], centers[:, 1], rows))
-    return centers[order], rows[order]

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from napari_past.slide import Slide
 from napari_past.types import Rgb
-from past_training.dataset.checksums import file_sha256
 from past_training.dataset.placement import IntArray, blocks
-from past_training.sources.picture import FLAT_SUFFIXES
 
 MOST_PX = 8e6
 """Pixels read at once: 24 MB."""
-
-
-def picture_fingerprint(path: Path, slide: Slide) -> str:
-    """64 hex digits that depend on the picture's content alone.
-
-    A slide has its own; a plain picture, which is a slide in memory only, has its file's SHA-256.
-    """
-    flat = path.suffix.lower() in FLAT_SUFFIXES
-    return file_sha256(path) if flat else slide.fingerprint
 
 
 def patches_at(slide: Slide, corner_px: IntArray, side_px: int, mpp: float) -> Rgb:

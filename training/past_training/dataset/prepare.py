@@ -11,13 +11,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_past.files import atomic_write
+from napari_past.spatial.checks import check, check_together
+from napari_past.spatial.section import MeasuredSection
 from past_training.dataset.destination import check_place
 from past_training.dataset.lock import only_writer
 from past_training.dataset.read import PairedDataset, open_dataset, parsed_info
 from past_training.dataset.schema import INFO, BadDataset, DatasetInfo, PrepareConfig
 from past_training.dataset.write import OnProgress, writable, write_section
-from past_training.sources.checks import check, check_together
-from past_training.sources.section import MeasuredSection
 
 
 def prepare(

@@ -107,6 +107,9 @@ class SectionRecord(Strict):
     """µm/px of the picture that was cut."""
     fingerprint: str
     """Of that picture: 64 hex digits that depend on its content alone."""
+    thumbprint: str = ""
+    """Of that picture, as `napari_past.slide.thumbprint` has it; empty in datasets of earlier
+    versions."""
     background: tuple[int, int, int]
     """Red, green, blue of its clear glass."""
     rows: int

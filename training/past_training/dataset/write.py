@@ -23,13 +23,17 @@ from scipy.sparse import csr_array
 from napari_past import __version__
 from napari_past.errors import Cancelled, CannotWrite
 from napari_past.slide import Slide
+from napari_past.slide.thumbprint import thumbprint
+from napari_past.spatial.membership import nucleus_places_um
+from napari_past.spatial.picture import open_picture, picture_fingerprint
+from napari_past.spatial.section import MeasuredSection
 from napari_past.types import PixelGrid
 from past_training.dataset.arrays import open_patches, patches_file, write_array
 from past_training.dataset.checksums import checksums, source_sha256
 from past_training.dataset.journal import Journal, ShardNuclei
 from past_training.dataset.neighbours import near_rows, reordered
-from past_training.dataset.nuclei import RowNuclei, nucleus_places_um, row_nuclei
-from past_training.dataset.pixels import patches_at, picture_fingerprint
+from past_training.dataset.nuclei import RowNuclei, row_nuclei
+from past_training.dataset.pixels import patches_at
 from past_training.dataset.placement import IntArray, Placement, placed
 from past_training.dataset.schema import (
     RECORD,
@@ -40,8 +44,6 @@ from past_training.dataset.schema import (
     SectionRecord,
     checked_section_name,
 )
-from past_training.sources.picture import open_picture
-from past_training.sources.section import MeasuredSection
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def write_section(
             spot_diameter_um=section.spot_diameter_um,
             mpp=section.mpp,
             fingerprint=fingerprint,
+            thumbprint=thumbprint(slide),
             background=slide.background,
             rows=rows,
             nuclei=sum(len(shard.row) for shard in shards),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_past.model import Model
-from past_training.evaluation.genes import mean_and_deviation
-from past_training.evaluation.predictors import model_symbols
+from napari_past.validation.genes import mean_and_deviation
+from napari_past.validation.model_predictor import model_symbols
 from past_training.evaluation.result import ModelFacts
 from past_training.evaluation.rows import SectionRows
 
@@ -30,5 +30,5 @@ def mean_expression(model: Model, sections: Sequence[SectionRows]) -> dict[str, 
     mean, _ = mean_and_deviation([rows.sparse for rows in sections])
     genes = sections[0].genes
     place = {gene: i for i, gene in enumerate(genes)}
-    symbols = model_symbols(model, genes)
+    symbols = model_symbols(model.card.genes, genes)
     return {symbol: float(mean[place[gene]]) for gene, symbol in symbols.items()}

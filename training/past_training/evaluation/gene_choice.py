@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_past.errors import UnknownGene
 from napari_past.genes import markers
-from past_training.evaluation.genes import best_expressed, most_variable
+from napari_past.validation.genes import best_expressed, most_variable
 from past_training.evaluation.rows import TrainingSet
 
 BEST_EXPRESSED = 1000

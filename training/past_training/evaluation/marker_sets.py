@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 from napari_past.cells import read_block
@@ -25,15 +24,11 @@ from napari_past.errors import PastError
 from napari_past.model import Model
 from napari_past.slide import slide_of_array
 from napari_past.types import Rect, Rgb
-from past_training.evaluation.genes import expression_matched
+from napari_past.validation.compartments import MARKER_SETS
+from napari_past.validation.genes import expression_matched
+from napari_past.validation.metrics import detection_auc
 from past_training.evaluation.nuclear_features import nuclear_features
 
-MARKER_SETS: Mapping[str, tuple[str, ...]] = {
-    "epithelial": ("EPCAM", "KRT8", "KRT18", "KRT19"),
-    "inflammatory": ("PTPRC", "CD74", "CD3E", "CXCR4"),
-    "fibroblast": ("COL1A1", "COL1A2", "COL3A1", "DCN"),
-}
-"""Type of nucleus → genes that mark it."""
 TILE_MPP = 0.5
 RANDOM_SETS = 200
 LEAST_OF_BOTH = 5
@@ -170,9 +165,7 @@ def marker_check(
 
 def auc(values: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:
     """Probability that a positive has the higher value, 0–1; NaN without both kinds."""
-    if positive.all() or not positive.any():
-        return float("nan")
-    return float(roc_auc_score(positive, values))
+    return float(detection_auc(values[:, None], positive[:, None])[0])
 
 
 def _within(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from napari_past.model.encoding import device_of
 from napari_past.model.readout import MlpReadout
-from past_training.evaluation.ridge import mean_r
+from napari_past.validation.ridge import mean_r
 
 HIDDEN_UNITS = 32
 """So few that changing the gene stays quick: the layer is computed anew for every gene."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_past.errors import GeneError, PastError
-from napari_past.genes import resolve
+from napari_past.errors import PastError
 from napari_past.model import Model
 from napari_past.model.readout import LinearReadout, MlpReadout
+from napari_past.validation.model_predictor import model_symbols
+from napari_past.validation.ridge import best_penalty, fit_ridge, grouped, groups_of
 from past_training.evaluation.mlp import Bags, best_settings, fit_mlp, joined, row_values
-from past_training.evaluation.ridge import best_penalty, fit_ridge, grouped, groups_of
 from past_training.evaluation.rows import SectionRows, TrainingSet
 from past_training.evaluation.towers import ModelTower
 
@@ -232,7 +231,8 @@ class ModelFile:
     def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedModel:
         """The file for this fold, and those of `genes` that it has."""
         tower = file_for(self._towers, train)
-        symbols = model_symbols(tower.model, train.dataset.genes)
+        # Not those of a bank: nobody knows whether its cells are of the patients held out.
+        symbols = model_symbols(tower.model.card.genes, train.dataset.genes)
         known = tuple(gene for gene in genes if gene in symbols)
         fingerprints = frozenset(tower.model.card.training_fingerprints)
         return FittedModel(known, tuple(symbols[g] for g in known), tower, fingerprints)
@@ -256,23 +256,6 @@ class ModelRidge:
     def fit(self, train: TrainingSet, genes: Sequence[str]) -> FittedRidge:
         """A read-out on the file for this fold."""
         return self._ridges[file_for(self._towers, train)].fit(train, genes)
-
-
-def model_symbols(model: Model, genes: Collection[str]) -> dict[str, str]:
-    """Gene of a dataset → what the model calls it, for those of `genes` that it has.
-
-    A model may have been trained under symbols that have been renamed since. Genes of a bank do not
-    count: nobody knows whether its cells are of the patients that are held out.
-    """
-    measured = frozenset(genes)
-    symbols = {gene: gene for gene in model.card.genes if gene in measured}
-    for gene in model.card.genes:
-        if gene not in measured:
-            with suppress(GeneError):
-                found = resolve(gene, measured).symbols
-                if len(found) == 1:
-                    symbols.setdefault(found[0], gene)
-    return symbols
 
 
 def file_for(towers: Sequence[ModelTower], train: TrainingSet) -> ModelTower:

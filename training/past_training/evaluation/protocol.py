@@ -17,6 +17,7 @@ from typing import get_args
 
 from napari_past import __version__
 from napari_past.errors import PastError
+from napari_past.spatial.section import NO_TECHNOLOGY
 from past_training.dataset.read import PairedDataset
 from past_training.dataset.schema import resolution_of
 from past_training.dataset.splits import By, Fold
@@ -26,7 +27,6 @@ from past_training.evaluation.predictors import Fitted, Predictor
 from past_training.evaluation.result import DatasetFacts, Evaluation, FoldResult
 from past_training.evaluation.rows import SectionRows, TrainingSet, section_rows
 from past_training.evaluation.scoring import Standings, scored_section
-from past_training.sources.section import NO_TECHNOLOGY
 
 SHUFFLES = 200
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "timm")

@@ -11,8 +11,8 @@ import markdown  # type: ignore[import-untyped]
 
 from napari_past.files import atomic_write
 from napari_past.types import RESEARCH_USE
+from napari_past.validation.intervals import LEAST_UNITS
 from past_training.evaluation.figures import gene_histograms, gene_maps, section_points
-from past_training.evaluation.intervals import LEAST_UNITS
 from past_training.evaluation.output_files import report_files
 from past_training.evaluation.result import Evaluation
 from past_training.evaluation.tables import (

@@ -21,7 +21,7 @@ from napari_past.model.retrieval import (
     weights,
 )
 from napari_past.types import FloatArray
-from past_training.evaluation.metrics import Scores, explained, pearson
+from napari_past.validation.metrics import Scores, explained, pearson
 from past_training.evaluation.retrieval import (
     LARGEST_GALLERY,
     RECALLED,

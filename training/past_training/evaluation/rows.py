@@ -18,10 +18,10 @@ from scipy.sparse import csr_array
 
 from napari_past.errors import PastError
 from napari_past.types import Rgb
+from napari_past.validation.genes import log1p_cp10k
 from past_training.dataset.read import PairedDataset, SectionArrays
 from past_training.dataset.schema import Mode, SectionRecord
 from past_training.evaluation.defaults import ROWS_LIMIT
-from past_training.evaluation.genes import log1p_cp10k
 
 _SEED = 20240229
 _COUNTS_AT_ONCE = 32_768

@@ -9,11 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from past_training.dataset.schema import SectionRecord
-from past_training.dataset.splits import By
-from past_training.evaluation.gene_choice import TOP_VARIABLE, GeneChoice
-from past_training.evaluation.intervals import LEAST_BLOCKS, permutation_null, spatial_blocks
-from past_training.evaluation.metrics import (
+from napari_past.validation.intervals import LEAST_BLOCKS, permutation_null, spatial_blocks
+from napari_past.validation.metrics import (
     Scores,
     detection_auc,
     explained,
@@ -22,6 +19,9 @@ from past_training.evaluation.metrics import (
     rmse,
     spearman,
 )
+from past_training.dataset.schema import SectionRecord
+from past_training.dataset.splits import By
+from past_training.evaluation.gene_choice import TOP_VARIABLE, GeneChoice
 from past_training.evaluation.predictors import Fitted
 from past_training.evaluation.result import (
     Chance,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from past_training.evaluation.intervals import Interval, bootstrap_mean
+from napari_past.validation.intervals import Interval, bootstrap_mean
 from past_training.evaluation.result import (
     Evaluation,
     Filled,

@@ -32,9 +32,9 @@ from napari_past.model.files import FOLDER_BANK, FOLDER_CARD, FOLDER_WEIGHTS
 from napari_past.model.labels import Labels
 from napari_past.model.tokens import PAD, PREFIX, token_blocks
 from napari_past.model.vocabulary import Vocabulary
-from past_training.evaluation.genes import log1p_cp10k
+from napari_past.spatial.gene_names import gene_counts
+from napari_past.validation.genes import log1p_cp10k
 from past_training.release.out import BANK_SUFFIX, check_bank
-from past_training.sources.gene_names import gene_counts
 
 
 @dataclass(frozen=True)

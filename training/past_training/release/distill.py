@@ -27,7 +27,9 @@ from napari_past.model.card import NOT_STATED
 from napari_past.model.files import read_model_file
 from napari_past.model.likeness import Likeness
 from napari_past.model.tensors import TOWER, Tensors
+from napari_past.model.traces import TrainingTraces
 from napari_past.slide import Slide
+from napari_past.slide.thumbprint import thumbprint
 from past_training.dataset.schema import first_problem
 from past_training.engine.random_state import seed_everything
 from past_training.engine.towers import STAIN_MEAN, STAIN_STD, ImageTower, dense_state, dense_tower
@@ -208,14 +210,17 @@ def _names(cells: Sequence[TaughtCells]) -> str:
 def _draft(teacher: Model, encoder: EncoderCard, name: str, train: Sequence[TaughtCells]) -> Card:
     """The teacher's card, but for what is another's: encoder, evidence, name and origin."""
     card = teacher.card
-    fingerprints = (*card.training_fingerprints, *(part.slide.fingerprint for part in train))
+    taught = TrainingTraces(
+        tuple(part.slide.fingerprint for part in train),
+        tuple(thumbprint(part.slide) for part in train),
+    )
     return card.model_copy(
         update={
             "name": name,
             "version": "1",
             "licence": f"{NOT_STATED}; that of {card.name}: {card.licence}",
             "training_data": f"{card.training_data}; then, without labels, {_names(train)}",
-            "training_fingerprints": tuple(dict.fromkeys(fingerprints)),
+            **(TrainingTraces.of(card) | taught).carded(),
             "recipe": "distill",
             "encoder": encoder,
             "evidence": UNMEASURED.on(card.evidence),

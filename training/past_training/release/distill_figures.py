@@ -18,7 +18,7 @@ from napari_past.model import EncoderCard, Model
 from napari_past.slide import Slide
 from napari_past.stain import classes, h_score
 from napari_past.types import FloatArray, PixelGrid, Rect, Rgb
-from past_training.evaluation.metrics import pearson
+from napari_past.validation.metrics import pearson
 from past_training.release.distill_cells import TaughtCells, by_tile
 
 MOST_CELLS = 50_000

@@ -14,6 +14,8 @@ import torch
 
 from napari_past.errors import PastError
 from napari_past.model import Model
+from napari_past.model.traces import TrainingTraces
+from napari_past.validation.model_predictor import model_symbols
 from past_training.dataset.blocks import leave_block_out
 from past_training.dataset.read import PairedDataset
 from past_training.dataset.splits import Fold, leave_out
@@ -30,7 +32,6 @@ from past_training.evaluation.predictors import (
     ModelRidge,
     Predictor,
     TrainingMean,
-    model_symbols,
 )
 from past_training.evaluation.protocol import evaluate
 from past_training.evaluation.report import write_report
@@ -112,14 +113,14 @@ def finetune(
         encoder,
         statements,
         partial(_adapted, model, config, out.parent),
-        model.card.training_fingerprints,
+        TrainingTraces.of(model.card),
         model.device,
         config.readout,
         before.towers[0] if config.how == "head" else None,
     )
     genes = chosen_genes(everything).genes
     others, _ = baselines(BASELINES, model.card, device=model.device)
-    known = frozenset(model_symbols(model, dataset.genes))
+    known = frozenset(model_symbols(model.card.genes, dataset.genes))
     as_it_was = AsItWas(before, knows_all=known.issuperset(genes))
     predictors: list[Predictor] = [learner, as_it_was, *others]
     if config.how == "head" and config.readout == "mlp":

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.model import Card, EncoderCard
+from napari_past.model.traces import NO_TRACES, TrainingTraces
 from past_training.dataset.read import PairedDataset
 from past_training.evaluation.predictors import FittedMlp, FittedRidge, MlpOn, RidgeOn
 from past_training.evaluation.rows import TrainingSet
@@ -49,8 +50,8 @@ class Learner:
     encoder: EncoderCard
     statements: Statements
     fit_tower: FitTower
-    training_fingerprints: tuple[str, ...] = ()
-    """Images that the tower had seen before it came here."""
+    seen: TrainingTraces = NO_TRACES
+    """Of what the tower had been trained on before it came here."""
     device: str = "auto"
     readout: ReadoutKind = "ridge"
     frozen: ModelTower | None = None
@@ -64,8 +65,9 @@ class Learner:
     def learn(self, train: TrainingSet, genes: Sequence[str]) -> Learned:
         """The tower and its read-out of `genes`, the best expressed first."""
         state = self.fit_tower(train.dataset, genes)
-        seen = self.training_fingerprints
-        card = draft_card(self.encoder, genes, self.statements, train, seen)
+        card = draft_card(self.encoder, genes, self.statements, train, self.seen)
         tower = self.frozen or ModelTower(tower_model(card, state, self.device), self.name)
         kind = MlpOn if self.readout == "mlp" else RidgeOn
-        return Learned(card, state, tower, kind(tower, frozenset(seen)).fit(train, genes))
+        return Learned(
+            card, state, tower, kind(tower, frozenset(self.seen.images)).fit(train, genes)
+        )

@@ -11,11 +11,13 @@ import numpy.typing as npt
 from napari_past.model import Card, EncoderCard, Evidence
 from napari_past.model.card import CARD_SCHEMA
 from napari_past.model.readout import Readout
+from napari_past.model.traces import NO_TRACES, TrainingTraces
+from napari_past.validation.ridge import grouped
 from past_training.dataset.schema import resolution_of
-from past_training.evaluation.ridge import grouped
 from past_training.evaluation.rows import TrainingSet
 from past_training.evaluation.towers import ModelTower
 from past_training.release.statements import Statements
+from past_training.release.traces import traces_of
 from past_training.release.unlike import likeness, slide_limit
 
 MOST_CELLS = 200_000
@@ -88,23 +90,22 @@ def draft_card(
     genes: Sequence[str],
     statements: Statements,
     train: TrainingSet,
-    seen: Sequence[str] = (),
+    seen: TrainingTraces = NO_TRACES,
 ) -> Card:
     """A card that says what is known before anything is fitted.
 
     Parameters
     ----------
     seen
-        Fingerprints of images that the tower was trained on before: on these, too, nobody can
-        measure the model.
+        Of what the tower was trained on before: on that, too, nobody can measure the model.
     """
     resolution = resolution_of(part.record for part in train.rows)
-    fingerprints = dict.fromkeys([*seen, *(part.record.fingerprint for part in train.rows)])
+    traces = seen | traces_of(part.record for part in train.rows)
     detected = np.concatenate([values > 0 for values in train.values(genes)]).mean(0)
     card = stated_card(encoder, statements)
     seen_in = {g: round(float(d), 4) for g, d in zip(genes, detected, strict=True)}
     known = {
-        "training_fingerprints": tuple(fingerprints),
+        **traces.carded(),
         "recipe": statements.name,
         "expression_unit": f"log1p(counts per 10k), fitted to {resolution}",
         "genes": tuple(genes),

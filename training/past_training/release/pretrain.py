@@ -10,6 +10,8 @@ from pathlib import Path
 
 from napari_past.errors import PastError
 from napari_past.model import Card
+from napari_past.spatial import read_sections
+from napari_past.validation.compartments import MARKER_SETS
 from past_training.dataset.destination import SUFFIX
 from past_training.dataset.prepare import prepare
 from past_training.dataset.progress import ProgressLine
@@ -21,7 +23,7 @@ from past_training.engine.towers import dense_state, dense_tower
 from past_training.evaluation.about_model import mean_expression, model_facts
 from past_training.evaluation.baselines import baselines
 from past_training.evaluation.gene_choice import chosen_genes
-from past_training.evaluation.marker_sets import MARKER_SETS, AnnotatedTile, marker_check
+from past_training.evaluation.marker_sets import AnnotatedTile, marker_check
 from past_training.evaluation.output_files import report_files
 from past_training.evaluation.protocol import evaluate
 from past_training.evaluation.report import write_report
@@ -33,7 +35,6 @@ from past_training.release.making import UNMEASURED, draft_card
 from past_training.release.out import check_out
 from past_training.release.recipe import Recipe
 from past_training.release.writing import write_model
-from past_training.sources import read_sections
 
 log = logging.getLogger("past_training")
 

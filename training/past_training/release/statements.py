@@ -13,9 +13,9 @@ from napari_past.errors import PastError
 from napari_past.model import Card
 from napari_past.model.card import NOT_STATED
 from napari_past.model.strict import Strict
+from napari_past.spatial.section import NO_TECHNOLOGY
 from past_training.dataset.read import PairedDataset
 from past_training.dataset.schema import first_problem
-from past_training.sources.section import NO_TECHNOLOGY
 
 
 class Statements(Strict):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_past.model.likeness import LEAST_SLIDE_CELLS, Likeness
-from past_training.evaluation.ridge import LEFT_OUT
+from napari_past.validation.ridge import LEFT_OUT
 
 PRINCIPAL_COMPONENTS = 64
 SLIDE_MARGIN = 4 / 3

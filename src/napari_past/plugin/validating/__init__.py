@@ -1,0 +1,1 @@
+"""Predicted held against measured tissue in the viewer, and the badge that rests on it."""

@@ -1,0 +1,1 @@
+"""Public benchmarks of image towers, by their own rules."""
