@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from record_pictures import WINDOW_PX, Recorder
@@ -29,11 +31,26 @@ def main() -> None:
     record(folder, options.out)
 
 
+def settle(done: Callable[[], bool]) -> None:
+    """Until something stays true for half a second: one job may begin where another ends."""
+    since, rested = time.monotonic(), False
+
+    def rests() -> bool:
+        nonlocal since, rested
+        if not done():
+            since = time.monotonic()
+        rested |= time.monotonic() - since > 0.5
+        return rested
+
+    wait_until(rests, 600)
+
+
 def record(folder: Path, out: Path) -> None:
     import napari
 
     from napari_past.cli.demo import MEASURED, PHANTOM_PX, draw_sample
     from napari_past.plugin.measured.box import RowsWay
+    from napari_past.plugin.validating.dialog import ValidatingDialog
     from napari_past.plugin.widget import VirtualStaining
     from napari_past.sample import draw_counts
     from napari_past.spatial import MeasuredAs
@@ -45,17 +62,29 @@ def record(folder: Path, out: Path) -> None:
     widget = VirtualStaining(viewer)
     viewer.window.add_dock_widget(widget, name="Virtual staining", area="right")
     viewer.open(str(folder / "phantom.ome.tif"), plugin="napari-past")
-    wait_until(lambda: widget.session is not None and not widget.busy)
+    settle(lambda: widget.session is not None and not widget.busy)
     widget.panel.gene.set_gene(GENE)
     asked = MeasuredAs(kind="anndata", unit="um", types="cell_type", patient="drawn")
-    widget.tissue.dialog.given.emit(folder / MEASURED, asked)
-    wait_until(lambda: widget.tissue.shown is not None and not widget.busy)
+    widget.tissue.opening.read(folder / MEASURED, asked)
+    settle(lambda: widget.tissue.shown is not None and not widget.busy)
     widget.tissue.look(RowsWay.BESIDE)
-    wait_until(lambda: not widget.busy, 600)
+    settle(
+        lambda: (
+            widget.tissue.shown is not None
+            and widget.tissue.shown.predicted is not None
+            and not widget.busy
+        )
+    )
     look_at(viewer, *phantom.regions["glands"].centroid.coords[0], 1.2)
     widget.panel.scroller.ensureWidgetVisible(widget.panel.tissue)
     camera = Recorder(viewer, out, FIRST)
     camera.picture("measured-beside-predicted")
+    widget.panel.tissue.validate.click()
+    dialog = widget.findChild(ValidatingDialog)
+    dialog.validate.click()
+    settle(lambda: dialog.save.isEnabled())
+    dialog.saved_as.set_text("sample-validation.html")
+    camera.window("validation", dialog)
     viewer.close()
 
 

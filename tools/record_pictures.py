@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from qtpy.QtGui import QImage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from viewing import fresh_cache, look_at, pause, tissue_places, wait_until
@@ -34,8 +35,18 @@ class Recorder:
 
     def picture(self, name: str) -> None:
         pause(0.8)
+        self._keep(name, self._viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+
+    def window(self, name: str, window) -> None:
+        """A window of its own."""
+        pause(0.8)
+        grabbed = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        rows = np.frombuffer(grabbed.constBits(), np.uint8).reshape(grabbed.height(), -1)
+        self._keep(name, rows[:, : 3 * grabbed.width()].reshape(grabbed.height(), -1, 3))
+
+    def _keep(self, name: str, pixels: np.ndarray) -> None:
         self._count += 1
-        shot = Image.fromarray(self._viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+        shot = Image.fromarray(pixels)
         height = round(shot.height * WIDTH_PX / shot.width)
         small = shot.resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
         path = self._folder / f"{self._count}-{name}.png"

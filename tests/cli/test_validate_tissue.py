@@ -71,18 +71,18 @@ def test_an_imported_table(command, phantom, measured, predicted, tmp_path):
     n = len(table)
     assert f"Compared on the 6 most variable genes, {n} rows" in done.out
     assert (
-        f"note: {n} of {n} cells of measured have a prediction in mine.csv, found by id."
-        in done.out
+        f"note: {n} of {n} cells of measured have a prediction in mine.csv, found by id. It "
+        "has no places to check that by" in done.out
     )
     assert "ridge on 40 colour statistics *" in done.out
     assert "ERBB2" in done.out
     assert done.out.endswith(f"{RESEARCH_USE}\n")
-    for file in (out, out.with_suffix(".genes.csv"), out.with_suffix(".json")):
+    for file in (out, out.with_suffix(".genes.csv"), out.with_suffix(".validation.json")):
         assert f"written to {file}" in done.out
     html = unescape(out.read_text(encoding="utf-8"))
     assert "Validation of mine.csv" in html
     assert "<td>left</td>" in html
-    assert read_lab_evidence(out.with_suffix(".json")).genes["ERBB2"].within.keys() == {
+    assert read_lab_evidence(out.with_suffix(".validation.json")).genes["ERBB2"].within.keys() == {
         "cell type left", "cell type right"
     }  # fmt: skip
 
@@ -105,12 +105,12 @@ def test_a_model_becomes_this_labs_evidence(
     done = command(*asked, "--patient", "Jane", "--use")
     assert done.code == 0, done.err
     assert "this lab's evidence of tiny from now on" in done.out
-    evidence = read_lab_evidence(out.with_suffix(".json"))
+    evidence = read_lab_evidence(out.with_suffix(".validation.json"))
     assert evidence.genes.keys() == {"ERBB2", "EPCAM", "CD3D", "KRT5"}
     assert evidence.model_sha256 == load_model(tiny_model_file).sha256
     label = load_model(tiny_model_file).reliability("ERBB2").label
     assert label.startswith(f"your lab: 1 patient · single cells · r {r_of(out, 'ERBB2'):.2f}")
-    assert "Jane" not in out.with_suffix(".json").read_text()
+    assert "Jane" not in out.with_suffix(".validation.json").read_text()
     assert command("models", "evidence", tiny_model_file, "--own").code == 0
     assert "your lab" not in load_model(tiny_model_file).reliability("ERBB2").label
 
@@ -153,25 +153,35 @@ def test_training_tissue_is_refused_unless_asked_for(
     done = command(*asked, "--seen-tissue")
     assert done.code == 0, done.err
     assert "(trained on this tissue)" in done.out
-    assert read_lab_evidence(out.with_suffix(".json")).seen == ("measured",)
+    assert read_lab_evidence(out.with_suffix(".validation.json")).seen == ("measured",)
 
 
 def test_sections_of_a_table(command, phantom, measured, predicted, tmp_path):
-    """Halves of the tissue as two sections of two patients, each with predictions of its own."""
+    """Halves of the tissue as two sections of a patient, each with predictions of its own."""
     whole, values = anndata.read_h5ad(measured), pd.read_csv(predicted, index_col=0)
     lines = []
     for name, rows in (("a", slice(None, None, 2)), ("b", slice(1, None, 2))):
         whole[rows].copy().write_h5ad(tmp_path / f"{name}.h5ad")
         values.iloc[rows].to_csv(tmp_path / f"{name}.csv")
-        lines.append(f"{phantom},{name}.h5ad,{name},px,1.0,{name}.csv")
+        lines.append(f"{phantom},{name}.h5ad,P,px,1.0,{name}.csv")
     table = tmp_path / "sections.csv"
     table.write_text("slide,measured,patient,unit,mpp,predictions\n" + "\n".join(lines) + "\n")
     done = command("validate", table, "--out", tmp_path / "v.html")
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "v.genes.csv", index_col="gene")
-    assert {"r in section a", "r in patient b"} <= set(table.columns)
+    assert {"r in section a", "r in section b"} <= set(table.columns)
     mean = (table["r in section a"] + table["r in section b"]) / 2
     np.testing.assert_allclose(table.r, mean, atol=1e-5)
+
+
+def test_a_told_field_keeps_rows_apart(command, told_once, phantom, measured, predicted, tmp_path):
+    asked = ("validate", phantom, measured, *PLACED, "--predictions", predicted)
+    done = command(*asked, "--field-um", 170, "--out", tmp_path / "v.html")
+    assert done.code == 0, done.err
+    assert "rows 170 µm or more away from those that were held out" in done.out
+    (tmp_path / "x.validation.json").write_text("{}")
+    told = told_once(command(*asked, "--out", tmp_path / "x.html"))
+    assert "x.validation.json would be written beside x.html, but is there already" in told
 
 
 def test_ctrl_c_is_told(command, phantom, measured, tmp_path):
@@ -201,6 +211,9 @@ def test_ctrl_c_is_told(command, phantom, measured, tmp_path):
         (["SLIDE", "MEASURED", "--tower", "resnet50"], "`past-train tower resnet50 --out"),
         (["SLIDE", "MEASURED", "--use", "--predictions", "MEASURED"], "give it with --model alone"),
         (["SLIDE", "MEASURED", "--placed-in", "um"], "but none was given"),
+        (["SLIDE", "MEASURED", "--field-um", "9"], "--field-um is of a table of predictions"),
+        (["SLIDE", "MEASURED", "--field-um", "nan"], "--field-um is nan, but the width in µm"),
+        (["SLIDE", "MEASURED", "--unit", "px", "--spot-diameter", "nan"], "given as nan µm, but"),
         (["SLIDE", "MEASURED", "--genes", "all"], "--genes names some genes"),
         (["SLIDE", "MEASURED", "--adapter", "mine.py"], "where FILE.py:NAME was expected"),
         (["TABLE"], "has a column 'colour'"),

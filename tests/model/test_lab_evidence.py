@@ -55,9 +55,15 @@ def evidence(sha256: str, patients: tuple[str, ...] = ("P", "Q"), **changes) -> 
         "predicted_unit": "log1p(counts per 10k)",
         "sections": sections,
         "seen": (),
+        "traced": True,
         "seen_patients": 0,
         "protocol": ("One patient left out in turn.", "No interval: two patients."),
         "interval_over": None,
+        "mean_r": 0.351,
+        "mean_low": -0.05,
+        "mean_high": 0.45,
+        "mean_over": 50,
+        "mean_baselines": {"ridge on colour": 0.215, "training mean": None},
         "genes": {"ERBB2": gene(0.42, 0.3, 0.5), "EPCAM": gene(None), "KRT5": gene(-0.1)},
         "warnings": (),
         "versions": {"napari-past": "0"},
@@ -125,8 +131,9 @@ def test_the_badge_turns_and_turns_back(model):
         ({"patients": ("P",)}, "your lab: 1 patient · 100 µm spots"),
         ({"seen": ("S0",)}, "your lab: tissue it was trained on · 100 µm spots"),
         ({"seen_patients": 1}, "your lab: a patient it was trained on · 100 µm spots"),
+        ({"traced": False}, "your lab: 2 patients · 100 µm spots"),
     ],
-    ids=["nobody", "one", "training tissue", "training patient"],
+    ids=["nobody", "one", "training tissue", "training patient", "training not known"],
 )
 def test_only_named_patients_whom_the_model_does_not_know_promise_anything(model, changes, whose):
     one = evidence(model.sha256, **changes)
@@ -164,9 +171,12 @@ def test_a_gene_that_was_measured_under_its_newer_symbol(model):
 
 def test_of_the_model_before_it_was_calibrated_it_counts(model):
     before = "1" * 64
+    own = evidence(model.sha256, warnings=("earlier",))
+    adopt(own, (model.sha256, before), model.name)
     adopt(evidence(before), (model.sha256, before), model.name)
-    assert adopted((model.sha256, before)) is not None
-    assert model.lab_evidence is None
+    found = adopted((model.sha256, before))
+    assert found is not None
+    assert found.warnings == ()
 
 
 def test_a_damaged_file_is_told_beside_the_cards_evidence(model):
@@ -187,8 +197,13 @@ def test_models_evidence(command, tiny_model_file, tmp_path):
     assert done.code == 0
     assert "your lab: 2 patients · 100 µm spots" in done.out
     assert "S0 (100 rows), S1 (100 rows)" in done.out
-    assert "median r 0.16 over 2 genes that vary" in done.out
+    assert (
+        "mean r 0.35 (−0.05 to 0.45) over the 50 most variable of 3 genes; ridge on colour 0.21; "
+        "training mean not defined"
+    ) in done.out
     assert "your lab" in command("models", "card", tiny_model_file).out
+    again = command("models", "evidence", tiny_model_file, "--use", tmp_path / "v.json")
+    assert "now in place of that on S0 (100 rows), S1 (100 rows), kept as" in again.out
     done = command("models", "evidence", tiny_model_file, "--own")
     assert done.code == 0
     assert "its own evidence again" in done.out

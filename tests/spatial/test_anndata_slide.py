@@ -9,6 +9,8 @@ import pytest
 import scipy.sparse
 
 from napari_past.errors import MissingPixelSize
+from napari_past.sample import draw_counts, draw_phantom
+from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.spatial.anndata_slide import read_anndata
 from napari_past.spatial.errors import BadSource
 
@@ -151,3 +153,14 @@ def test_real_cells_whose_x_is_the_row(data_dir):
         section.counts[:, [section.genes.index("EPCAM")]].toarray().ravel(),
         np.asarray(data[:, "EPCAM"].X).ravel(),
     )
+
+
+def test_the_samples_measurement_is_told_to_be_drawn(tmp_path):
+    phantom = draw_phantom(400, 300, 0.5, seed=1)
+    write_pyramid(tmp_path / "p.tif", phantom.rgb, 0.5, "p", jpeg=False)
+    table = draw_counts(phantom)
+    for made_by, told in ((table.uns["made_by"], True), ("somebody", False)):
+        table.uns["made_by"] = made_by
+        table.write_h5ad(tmp_path / "m.h5ad")
+        section = read_anndata(tmp_path / "m.h5ad", tmp_path / "p.tif", unit="um")
+        assert any("drawn for the sample" in note for note in section.notes) is told

@@ -41,6 +41,13 @@ def test_kinds_are_told_by_names(xenium, visium, drawn_sections, h5ad, he_tiff, 
         assert kind_of(nothing) is None
 
 
+@pytest.mark.parametrize("diameter_um", [float("nan"), float("inf"), -5.0, 0.0])
+def test_a_diameter_is_a_length(h5ad, he_tiff, diameter_um):
+    asked = MeasuredAs(unit="px", spot_diameter_um=diameter_um)
+    with pytest.raises(BadSource, match=f"was given as {diameter_um:g} µm, but one above 0"):
+        read_measured(h5ad, he_tiff, asked)
+
+
 def test_xenium(xenium, he_tiff, tmp_path):
     run, truth = xenium
     other = tmp_path / "open.ome.tif"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,10 +53,12 @@ class Told:
 
 
 def slide_of_noise(width_um: float, height_um: float, seed: int = 0) -> Slide:
-    """A coarse pink picture, darker towards the right."""
+    """A coarse picture, darker towards the right, of blots by which each seed is known again."""
     rng = np.random.default_rng(seed)
     shape = (int(height_um / MPP), int(width_um / MPP), 3)
-    shade = np.linspace(235, 120, shape[1])[None, :, None]
+    blots = rng.uniform(-25, 25, (8, 8))
+    y, x = (np.arange(n) * 8 // n for n in shape[:2])
+    shade = np.linspace(220, 120, shape[1])[None, :, None] + blots[y][:, x, None]
     return slide_of_array(np.clip(rng.normal(shade, 8, shape), 0, 255).astype(np.uint8), MPP)
 
 
@@ -69,8 +72,10 @@ def tissue_at(
     spot_um: float | None = None,
     types: tuple[str, ...] | None = None,
     regions: Sequence = (),
+    looks_like: str | None = None,
 ) -> Tissue:
-    """Rows at these places on a slide that reaches 200 µm beyond them."""
+    """Rows at these places on a slide of its own that reaches 200 µm beyond them; on one that
+    looks like that of another name, where it is given."""
     width_um, height_um = centers_um.max(axis=0) + 200
     n = len(centers_um)
     section = MeasuredSection(
@@ -88,7 +93,7 @@ def tissue_at(
         spot_diameter_um=spot_um,
         types=types,
     )
-    slide = slide_of_noise(width_um, height_um)
+    slide = slide_of_noise(width_um, height_um, zlib.crc32((looks_like or name).encode()))
     return tissue_of(section, slide, fingerprint or f"{name:0>64}", regions)
 
 

@@ -105,8 +105,21 @@ def test_it_can_be_stopped(part, written):
         ("1.0, 8,", "1.0, 8.5,", "has crop_px 8.5; give the side"),
         ('["CTGF", "ERBB2"]', "None", "has no genes; name those"),
         ('["CTGF", "ERBB2"]', '["A", "A"]', "names a gene twice"),
+        ('["CTGF", "ERBB2"]', "(1 / i for i in (1, 0))", r"failed at line 5 .*ZeroDivisionError"),
+        ("def predict", "@property\n    def predict", r"failed at mine.py \(TypeError"),
     ],
-    ids=["name", "import", "syntax", "method", "mpp", "crop", "genes", "twice"],
+    ids=[
+        "name",
+        "import",
+        "syntax",
+        "method",
+        "mpp",
+        "crop",
+        "genes",
+        "twice",
+        "yields",
+        "property",
+    ],
 )
 def test_mistakes_in_what_it_says(written, old, new, message):
     with pytest.raises(AdapterFailed, match=message):
@@ -120,13 +133,33 @@ def test_mistakes_in_what_it_says(written, old, new, message):
         ("xy_um[:, :1]", r"gave an array of shape \(32, 1\) for 32 crops where \(32, 2\)"),
         ("xy_um[0]", r"gave an array of shape \(2,\) for 32 crops"),
         ("'much'", "gave str where an array of numbers was expected"),
+        ("3.0", r"gave an array of shape \(\) for 32 crops"),
+        ("xy_um * 1j", "gave complex numbers; give real ones"),
+        ("xy_um * 1e37", r"gave values beyond 1e\+30, which are no expression"),
     ],
-    ids=["raises", "genes", "one row", "text"],
+    ids=["raises", "genes", "one row", "text", "scalar", "complex", "huge"],
 )
 def test_mistakes_in_what_it_gives(part, written, returned, message):
     text = PREDICTS.replace("np.column_stack([xy_um[:, 0], crops.mean((1, 2))[:, 0]])", returned)
     with pytest.raises(AdapterFailed, match=message):
         row_outputs(read_adapter(written(text)), part, NOBODY)
+
+
+@pytest.mark.parametrize("returned", ["3.0", "xy_um[:, :0]"], ids=["scalar", "no width"])
+def test_vectors_have_a_width(part, written, returned):
+    text = EMBEDS.split("        return ")[0] + f"        return {returned}\n"
+    with pytest.raises(AdapterFailed, match=r"for 32 crops where \(32, 1\) was expected"):
+        row_outputs(read_adapter(written(text)), part, NOBODY)
+
+
+def test_genes_may_be_yielded_and_the_field_told(written):
+    text = PREDICTS.replace('["CTGF", "ERBB2"]', '(g for g in ("CTGF", "ERBB2"))')
+    adapter = read_adapter(written(text), 300.0)
+    assert (adapter.genes, adapter.field_um) == (("CTGF", "ERBB2"), 300.0)
+    assert adapted(adapter).field_um == 300.0
+    assert read_adapter(written(PREDICTS), 2.0).field_um == 8.0  # its crops are wider
+    with pytest.raises(BadTable, match="--field-um is -1, but the width in µm"):
+        read_adapter(written(PREDICTS), -1.0)
 
 
 def test_the_example_of_the_documentation(part, tmp_path, monkeypatch):

@@ -88,6 +88,30 @@ def test_patients_on_one_slide_keep_the_buffer(at):
     assert 20 <= held.folds[0].train[1].sum() < 80
 
 
+def test_a_small_slide_does_not_keep_a_large_one_from_being_cut(at):
+    """15 rows are too few to be fitted on, and 150 in strips are not."""
+    tissues = [rows(at, 150, name="A"), rows(at, 15, 1, name="B", patient="Q")]
+    held = held_out(tissues, 155.0)
+    assert held.by == "part"
+    assert times_held(tissues, held.folds) == [[1] * 150, [1] * 15]
+    assert all(leaks(tissues, fold, 155.0) == 0 for fold in held.folds)
+    assert held.folds[-1].held[1].all()
+    assert "5 parts were held out in turn" in held.sentence
+    few = held_out([tissues[1], rows(at, 15, 2, name="C")], 155.0)
+    assert few.folds == ()
+    assert "whatever is held out" in few.sentence
+
+
+def test_two_files_of_one_slide_are_held_out_together(at):
+    tissues = [rows(at, 60, i, name=name, looks_like="A") for i, name in enumerate("AB")]
+    assert held_out(tissues, 155.0).folds == ()
+    other = rows(at, 60, 2, name="C")
+    held = held_out([*tissues, other], 155.0)
+    assert held.by == "section"
+    assert [m.all() for m in held.folds[0].held] == [True, True, False]
+    assert [m.any() for m in held.folds[0].train] == [False, False, True]
+
+
 def test_two_measurements_of_one_slide_are_one(at):
     tissues = [rows(at, 60, i, name=name, fingerprint="f" * 64) for i, name in enumerate("AB")]
     held = held_out(tissues, 155.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import anndata
@@ -162,7 +163,10 @@ def test_loki_layer_of_what_was_measured(spots, tmp_path):
     np.testing.assert_allclose(predicted(found, spots), known(30))
     notes = found.told([spots])
     assert notes[0] == "Of val.h5ad the layer 'loki' was taken for the predictions."
-    assert notes[1].endswith("found by id.")
+    assert notes[1].endswith(
+        "found by id. It has no places to check that by, and ids may recur from one section or run "
+        "to another."
+    )
 
 
 def test_loki_csv(spots, tmp_path):
@@ -257,6 +261,56 @@ def test_running_numbers_are_ids_only_where_nothing_speaks_against_it(cells, tmp
         read_predictions(tmp_path / "t.csv").match(part)
 
 
+def placed(part: Tissue, xy: np.ndarray, key: str, path: Path) -> ImportedTable:
+    """Known values by the rows' own ids, and places that say what they say."""
+    table = anndata.AnnData(
+        known(len(part)), obs=pd.DataFrame(index=list(part.section.ids)),
+        var=pd.DataFrame(index=list(GENES)),
+    )  # fmt: skip
+    if key == "obs":
+        table.obs["x_um"], table.obs["y_um"] = xy.T
+    else:
+        table.obsm["spatial"] = xy
+    table.write_h5ad(path / "t.h5ad")
+    return read_predictions(path / "t.h5ad")
+
+
+@pytest.mark.parametrize("key", ["obs", "obsm"])
+def test_ids_that_places_contradict_are_not_gone_by(cells, tmp_path, key):
+    """The same ids on other cells, as of another run."""
+    order = shuffled(60)
+    xy = cells.section.centers_um[order] / (1 if key == "obs" else MPP)
+    found = placed(cells, xy, key, tmp_path)
+    np.testing.assert_allclose(predicted(found, cells)[order], known(60))
+    (told,) = found.told([cells])
+    assert "found by place" in told
+    assert told.endswith("Its ids name other rows than its places do, so they were not gone by.")
+    elsewhere = placed(cells, xy + 9000, key, tmp_path)
+    with pytest.raises(BadTable, match=r"places are\. Its ids name other rows than its places do"):
+        elsewhere.match(cells)
+
+
+def test_ids_hold_where_places_are_in_a_frame_of_their_own(cells, tmp_path):
+    """As a Xenium run's µm, turned against the H&E."""
+    turned = cells.section.centers_um @ [[0, 0.9], [-0.9, 0]] + (7000, 300)
+    found = placed(cells, turned, "obsm", tmp_path)
+    np.testing.assert_allclose(predicted(found, cells), known(60))
+    assert (
+        "found by id. Its places agree with the measured ones only after" in found.told([cells])[0]
+    )
+    right = placed(cells, cells.section.centers_um, "obs", tmp_path)
+    assert right.told([cells])[0].endswith("found by id.")
+
+
+@pytest.mark.parametrize("odd", ["x0", "9" * 31, "9" * 5000], ids=["text", "31", "5000"])
+def test_ids_that_are_hardly_numbers(tmp_path, odd):
+    ids = [*map(str, range(119)), odd]
+    grid = np.stack(np.meshgrid(np.arange(12), np.arange(10)), -1).reshape(-1, 2) * 25.0 + 40
+    part = tissue(section(grid, ids))
+    pd.DataFrame(known(120), index=ids, columns=list(GENES)).to_csv(tmp_path / "t.csv")
+    np.testing.assert_allclose(predicted(read_predictions(tmp_path / "t.csv"), part), known(120))
+
+
 def test_only_rows_that_are_looked_at(cells, tmp_path):
     part = tissue(cells.section, limit=20)
     pd.DataFrame(known(60), index=cells.section.ids, columns=list(GENES)).to_csv(tmp_path / "a.csv")
@@ -288,14 +342,91 @@ def test_the_measurement_is_no_prediction(cells, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "done",
+    [
+        np.sqrt,
+        lambda counts: np.log1p(counts / counts.sum(1, keepdims=True) * 321),
+        lambda counts: counts / counts.sum(1, keepdims=True) * 1e6,
+    ],
+    ids=["sqrt", "median-normalised", "cpm"],
+)
+def test_what_was_computed_from_the_measurement_is_no_prediction(cells, tmp_path, done):
+    counts = cells.section.counts.toarray().astype(np.float64)
+    frame = pd.DataFrame(done(counts), index=cells.section.ids, columns=list(MEASURED))
+    frame.to_csv(tmp_path / "m.csv")
+    with pytest.raises(BadTable, match="or what was computed from them, where predictions were"):
+        read_predictions(tmp_path / "m.csv").predict([cells], [], MEASURED, NOBODY)
+    blurred = frame + np.random.default_rng(0).normal(0, 0.3 * frame.std(), frame.shape)
+    blurred.to_csv(tmp_path / "n.csv")
+    read_predictions(tmp_path / "n.csv").predict([cells], [], MEASURED, NOBODY)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_gene_that_is_missing_in_many_rows_costs_the_gene_not_the_rows(cells, tmp_path, sparse):
+    values = known(60).astype(np.float64)
+    values[:4, 1] = values[7, 0] = np.nan
+    values[50:] = np.nan  # not predicted at all
+    table = anndata.AnnData(
+        csr_matrix(values) if sparse else values, obs=pd.DataFrame(index=list(cells.section.ids)),
+        var=pd.DataFrame(index=list(GENES)),
+    )  # fmt: skip
+    table.write_h5ad(tmp_path / "t.h5ad")
+    found = read_predictions(tmp_path / "t.h5ad")
+    assert found.genes(MEASURED) == ("ERBB2", "ACTB")
+    assert found.told([cells])[0] == (
+        "CTGF of t.h5ad: left out, because there is no value (NaN) in over 5% of the rows that it "
+        "predicts."
+    )
+    (got,) = found.predict([cells], [], ["ACTB", "ERBB2"], NOBODY)
+    np.testing.assert_allclose(got, values[:, [2, 0]])
+
+
+def test_no_more_of_a_table_is_unpacked_than_is_looked_at(cells, tmp_path):
+    """Three genes of 20,000 cells are 480 kB as float64, of the 10 that are looked at nothing."""
+    part = tissue(cells.section, limit=10)
+    rng = np.random.default_rng(0)
+    xy_um = np.concatenate([part.section.centers_um, rng.uniform(1e5, 2e5, (19_940, 2))])
+    values = csr_array((20_000, 300), dtype=np.float32).tolil()
+    values[:60, 0] = np.arange(60)[:, None]
+    names = [*MEASURED[:3], *(f"G{i}" for i in range(297))]
+    table = anndata.AnnData(
+        csr_matrix(values), var=pd.DataFrame(index=names), obsm={"spatial": xy_um}
+    )
+    table.write_h5ad(tmp_path / "t.h5ad")
+    found = read_predictions(tmp_path / "t.h5ad", placed_in="um")
+    found.match(part)
+    tracemalloc.start()
+    (got,) = found.predict([part], [], MEASURED[:3], NOBODY)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(got[:, 0], part.rows)
+    assert most < 200_000
+
+
+def test_a_model_that_is_not_here_is_told(cells, tmp_path):
+    write_h5ad(own(cells.section.centers_um), tmp_path / "t.h5ad")
+    found = read_predictions(tmp_path / "t.h5ad", field_um=120.0)
+    assert found.told([cells])[0] == (
+        "t.h5ad says that tiny (SHA-256 000000000000…) made it, which is not among the models "
+        "here: whether it was trained on this tissue could not be looked at."
+    )
+    assert found.field_um == 120.0
+    with pytest.raises(BadTable, match="--field-um is 0, but the width in µm"):
+        read_predictions(tmp_path / "t.h5ad", field_um=0.0)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        (",ERBB2,ACTB,ERBB2\na,1,2,3\n", "has the column ERBB2 twice; give every gene one"),
+        ("x_um,y_um,A,A\n1,2,3,4\n", "has the column A twice; give every gene one"),
+        (",ERBB2\na,1e31\nb,1\n", r"has values beyond 1e\+30, which are no expression"),
         ("", "cannot be read as a CSV table"),
         (",ERBB2\n", "has no row"),
         (",ERBB2\na,much\nb,more\n", "has no column of numbers"),
         (",ERBB2\na,inf\nb,1\n", "has infinite values"),
     ],
-    ids=["empty", "no rows", "no numbers", "infinite"],
+    ids=["twice", "ours twice", "huge", "empty", "no rows", "no numbers", "infinite"],
 )
 def test_mistakes_in_csv_are_one_sentence(tmp_path, text, message):
     (tmp_path / "t.csv").write_text(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64decode
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -17,7 +18,7 @@ from napari_past.model.lab_evidence import read_lab_evidence
 from napari_past.report.document import Warnings
 from napari_past.report.palette import DIVERGING, colours
 from napari_past.types import RESEARCH_USE
-from napari_past.validation.page import predictor_table, validation_page, write_validation
+from napari_past.validation.page import predictor_table, signed, validation_page, write_validation
 from napari_past.validation.protocol import validate
 from napari_past.validation.result import RowMaps, Validation, mean_r, standardised
 from napari_past.validation.row_map import gene_maps
@@ -87,19 +88,36 @@ def test_page_has_the_figures_of_the_validation(found, tmp_path):
     assert not re.search(r'(src|href)="http', html)
 
 
+def test_what_nobody_knows_is_not_denied(found, tmp_path):
+    page, *_ = write_validation(found, tmp_path / "v.html")
+    html = unescape(page.read_text(encoding="utf-8"))
+    assert cells_of(html, "Tissue")[1][-1] == "not known"
+    known = replace(found, traced=True)
+    page, *_ = write_validation(known, tmp_path / "w.html")
+    assert cells_of(page.read_text(encoding="utf-8"), "Tissue")[1][-1] == "no"
+    scored = np.isfinite(found.main.figures.auc[found.variable]).sum()
+    assert 0 < scored < 12
+    assert f"The mean AUC is over {scored} of these genes" in html
+
+
 def test_the_same_validation_gives_the_same_bytes(found, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write_validation(found, tmp_path / name / "v.md")
     files = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert {"v.md", "v-r.svg", "v-means.svg", "v-map-PTPRC.svg", "v.genes.csv", "v.json"} <= set(
-        files
-    )
+    assert {
+        "v.md",
+        "v-r.svg",
+        "v-means.svg",
+        "v-map-PTPRC.svg",
+        "v.genes.csv",
+        "v.validation.json",
+    } <= set(files)
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     text = (tmp_path / "a" / "v.md").read_text(encoding="utf-8")
     for name in files:
-        assert name in (*("v.md", "v.genes.csv", "v.json"),) or f"({name})" in text
+        assert name in (*("v.md", "v.genes.csv", "v.validation.json"),) or f"({name})" in text
 
 
 def test_files_beside_it(found, tmp_path):
@@ -130,6 +148,29 @@ def test_trained_tissue_is_told_where_nobody_overlooks_it(at, told, tmp_path):
     assert "was trained on the H&E of A" in warnings.sentences[0]
     table = predictor_table(validate([part], model, allow_seen=True))
     assert table.rows[0][0] == "told (trained on this tissue)"
+
+
+@pytest.mark.parametrize("name", ["v.validation.json", "v.genes.csv"])
+def test_files_of_others_beside_it_stay(found, tmp_path, name):
+    (tmp_path / "v.json").write_text("{}")
+    for _ in range(2):  # its own are written anew
+        write_validation(found, tmp_path / "v.html")
+    assert (tmp_path / "v.json").read_text() == "{}"
+    (tmp_path / name).write_text('{"gene": 1}')
+    page = (tmp_path / "v.html").stat().st_mtime_ns
+    with pytest.raises(CannotWrite, match=f"{name} would be written beside v.html, but is there"):
+        write_validation(found, tmp_path / "v.html")
+    assert (tmp_path / name).read_text() == '{"gene": 1}'
+    assert (tmp_path / "v.html").stat().st_mtime_ns == page
+
+
+def test_zero_has_no_sign():
+    assert [signed(v) for v in (-0.004, 0.004, -0.006, float("nan"))] == [
+        "0.00",
+        "0.00",
+        "−0.01",
+        "–",
+    ]
 
 
 def test_other_suffixes_are_refused(found, tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 from napari_past.errors import NotASlide
 from napari_past.sample import write_phantom
 from napari_past.slide import open_slide
+from napari_past.spatial.picture import open_picture
 from napari_past.validation.picture_slide import encodable_slide
 
 
@@ -18,7 +19,7 @@ def test_a_jpeg_keeps_its_pixels(tmp_path, cache_dir):
     with encodable_slide(tmp_path / "C5.jpg", 0.7) as slide:
         shown = np.asarray(Image.open(tmp_path / "C5.jpg").convert("RGB"))
         np.testing.assert_array_equal(slide.level_arrays[0], shown)
-        assert slide.name == "C5.ome.tif"
+        assert slide.name == "C5.jpg"
         assert slide.mpp == 0.7
         again = open_slide(slide.ref.path, slide.ref.mpp)
     (copy,) = (cache_dir / "pictures").rglob("C5.ome.tif")
@@ -28,6 +29,8 @@ def test_a_jpeg_keeps_its_pixels(tmp_path, cache_dir):
         assert slide.fingerprint == again.fingerprint
     assert copy.stat().st_mtime_ns == before
     again.close()
+    with open_picture(tmp_path / "C5.jpg", 0.7) as slide:
+        assert slide.name == "C5.jpg"
 
 
 def test_a_slide_is_opened_as_it_is(tmp_path):

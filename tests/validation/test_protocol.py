@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
@@ -47,7 +49,10 @@ def test_figures_are_scipys_and_sklearns(one):
         p, m = predicted[:, g], measured[:, g]
         assert figures.r[g] == pytest.approx(pearsonr(p, m).statistic, abs=1e-6)
         assert figures.rho[g] == pytest.approx(spearmanr(p, m).statistic, abs=1e-6)
-        assert figures.auc[g] == pytest.approx(roc_auc_score(m > 0, p), abs=1e-9)
+        if 10 <= np.count_nonzero(m) <= 150:
+            assert figures.auc[g] == pytest.approx(roc_auc_score(m > 0, p), abs=1e-9)
+        else:
+            assert np.isnan(figures.auc[g])
         assert figures.rmse[g] == pytest.approx(np.sqrt(np.mean((p - m) ** 2)), abs=1e-6)
         assert figures.predicted_mean[g] == pytest.approx(p.mean(), abs=1e-6)
         assert figures.slope[g] == pytest.approx(np.polyfit(p, m, 1)[0], abs=1e-4)
@@ -82,7 +87,10 @@ def test_the_training_mean_is_no_prediction_of_where(one):
     """Its values differ between strips, and would correlate negatively with what is held out."""
     mean = one[2].results[2]
     assert mean.figures.r.tolist() == [0.0] * 40
-    assert mean.figures.auc.tolist() == [0.5] * 40
+    seen = (one[0].measured(GENES) > 0).sum(axis=0)
+    expected = np.where(np.minimum(seen, 160 - seen) >= 10, 0.5, np.nan)
+    assert 0 < np.isnan(expected).sum() < 20
+    np.testing.assert_array_equal(mean.figures.auc, expected)
     assert np.isnan(mean.figures.slope).all()
     assert (mean.mean_low, mean.mean_high) == (0.0, 0.0)
     main = one[2].main
@@ -207,7 +215,26 @@ def test_a_section_without_predictions_adds_nothing(at, told):
     assert found.main.figures.r[2] == pytest.approx(expected, abs=1e-6)
     assert np.isfinite(found.random_r).all()
     values["B"][:] = np.nan
-    assert validate(tissues, told(values, GENES), baselines=[]).tissues[1].rows == 0
+    without = validate(tissues, told(values, GENES), baselines=[])
+    assert [facts.name for facts in without.tissues] == ["A"]
+    assert [maps.tissue for maps in without.maps] == ["A"]
+    assert "B was left out, because not one of its 100 cells is predicted" in " ".join(
+        without.warnings
+    )
+
+
+def test_a_gene_that_is_missing_in_many_rows_does_not_cost_them(at, told):
+    tissue = drawn(at, 300)
+    values = noisy(tissue)
+    values[:100, 4] = values[7, 5] = np.nan
+    found = validate([tissue], told({"A": values}, GENES), baselines=[])
+    assert found.tissues[0].rows == 299
+    assert np.isnan(found.main.figures.r[4])
+    assert np.isfinite(found.main.figures.r[5])
+    assert "1 gene that told does not predict on all rows" in " ".join(found.warnings)
+    values[np.arange(300), np.arange(300) % 40] = np.nan
+    with pytest.raises(PastError, match=r"because 292 have some and lack others \(NaN\)"):
+        validate([tissue], told({"A": values}, GENES), baselines=[])
 
 
 def test_a_gene_without_some_values_has_no_figures(at, told):
@@ -244,7 +271,107 @@ def test_values_of_an_unknown_unit_have_no_errors(at, told):
     assert np.isnan(found.main.figures.rmse).all()
     assert np.isnan(found.main.figures.slope).all()
     assert np.isfinite(found.main.figures.r).all()
-    assert "unknown unit" in found.warnings[0]
+    assert "unknown unit" in " ".join(found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("remark", "same"),
+    [("", True), (", fitted to 100 µm spots", True), (" (at 20x)", True), (" z-scored", False)],
+)
+def test_a_remark_leaves_the_unit_and_another_word_does_not(at, told, remark, same):
+    tissue = drawn(at, 40)
+    unit = f"log1p(counts per 10k){remark}"
+    found = validate([tissue], told({"A": noisy(tissue)}, GENES, unit=unit), baselines=[])
+    assert np.isfinite(found.main.figures.rmse).all() == same
+    assert ("errors and the slope are not told" in " ".join(found.warnings)) != same
+
+
+def test_one_slide_is_not_of_two_patients(at, told):
+    """By the file's content, and by what it looks like in another file."""
+    for fields in ({"fingerprint": "a" * 64}, {"looks_like": "P1"}):
+        given = {"P1": fields, "P2": {}, "P3": fields}
+        parts = [drawn(at, 40, name=name, patient=name, **more) for name, more in given.items()]
+        predictor = told({t.section.name: noisy(t) for t in parts}, GENES)
+        with pytest.raises(
+            PastError, match=r"^P1 and P3 show the same H&E .* P1 and P3; give"
+        ) as e:
+            validate(parts, predictor)
+        assert "\n" not in str(e.value)
+        assert predictor.calls == []
+
+
+def test_one_slide_given_twice_is_one_section(at, told):
+    """Of five patients; one has the same H&E in two files, and a section more."""
+    given = [("P1", "P", "P1"), ("P2", "P", "P1"), ("P3", "P", "P3")]
+    given += [(name, name, name) for name in "QRST"]
+    tissues = [
+        drawn(at, 60, seed, name=name, patient=patient, looks_like=looks)
+        for seed, (name, patient, looks) in enumerate(given)
+    ]
+    values = {t.section.name: noisy(t, seed=i) for i, t in enumerate(tissues)}
+    found = validate(tissues, told(values, GENES), baselines=[])
+    r = [pearsonr(values[t.section.name][:, 3], t.measured(GENES)[:, 3]).statistic for t in tissues]
+    of_p = ((r[0] + r[1]) / 2 + r[2]) / 2
+    assert found.main.figures.r[3] == pytest.approx(np.mean([of_p, *r[3:]]), abs=1e-6)
+    # Of the two files alone: nothing is held out, and no block counts twice.
+    pair = validate(tissues[:2], told(values, GENES))
+    assert [r.name for r in pair.results] == ["told"]
+    assert pair.interval_over is None
+    assert "lie on the same tissue would count twice" in pair.interval_note
+
+
+def test_rows_that_are_apart_on_one_slide_keep_their_blocks(at, told):
+    parts = [drawn(at, 200, i, name=name, fingerprint="a" * 64) for i, name in enumerate("AB")]
+    predictor = told({part.section.name: noisy(part) for part in parts}, GENES)
+    assert validate(parts, predictor, baselines=[]).interval_over is None
+    parts[1].row_um[:, 0] += 4000
+    assert validate(parts, predictor, baselines=[]).interval_over == "blocks"
+
+
+def test_patients_with_too_few_rows_do_not_count(at, told):
+    """Four large patients and one of 15 cells: no interval over five, but one over blocks."""
+    tissues = [drawn(at, 200, seed, name=name, patient=name) for seed, name in enumerate("PQRS")]
+    tissues.append(drawn(at, 15, 9, name="T", patient="T"))
+    values = {t.section.name: noisy(t, seed=i) for i, t in enumerate(tissues)}
+    found = validate(tissues, told(values, GENES), baselines=[])
+    assert found.interval_over == "blocks"
+    assert np.isfinite(found.main.figures.low).all()
+    more = drawn(at, 40, 10, name="U", patient="U")
+    values["U"] = noisy(more)
+    found = validate([*tissues, more], told(values, GENES), baselines=[])
+    assert found.interval_over == "patients"
+    assert "mean over 5 patients" in found.interval_note
+    assert "of the mean over such patients" in found.interval_note
+    assert np.isfinite(found.main.figures.low).all()
+
+
+def test_what_is_not_known_is_not_denied(at, told):
+    """Neither what a table's maker was trained on, nor how far it sees."""
+    tissue = drawn(at)
+    values = {"A": noisy(tissue)}
+    unknown = validate([tissue], told(values, GENES), baselines=[TrainingMean()])
+    assert not unknown.traced
+    said = " ".join(unknown.warnings)
+    assert "What told was trained on is not known here" in said
+    assert "How much H&E told sees around a row is not known" in said
+    assert "training mean sees" not in said
+    assert "as the validated predictor was not" not in unknown.held_out
+    traces = TrainingTraces(images=("e" * 64,))
+    known = validate(
+        [tissue], told(values, GENES, traces=traces, field_um=60.0), baselines=[TrainingMean()]
+    )
+    assert known.traced
+    assert "not known" not in " ".join(known.warnings)
+    assert "as the validated predictor was not" in known.held_out
+
+
+def test_spots_lie_where_nobody_can_tell(at, told):
+    cells, spots = drawn(at, 40), drawn(at, 40, 1, name="ST1", spot_um=100.0)
+    values = {"A": noisy(cells), "ST1": noisy(spots)}
+    found = validate([cells, spots], told(values, GENES), baselines=[])
+    assert sum("How far the spots of ST1 lie off" in one for one in found.warnings) == 1
+    alone = validate([cells], told(values, GENES), baselines=[])
+    assert "lie off" not in " ".join(alone.warnings)
 
 
 def test_little_tissue_has_neither_baseline_nor_interval(at, told):
@@ -256,6 +383,7 @@ def test_little_tissue_has_neither_baseline_nor_interval(at, told):
     assert np.isnan(found.main.mean_low)
     assert found.held_out.startswith("No baseline was fitted")
     assert found.interval_note.startswith("No interval")
+    assert re.search(r"amount to [0-5]\.\d\.$", found.interval_note)
     with pytest.raises(PastError, match="cannot be fitted on this tissue"):
         validate([tissue], told({"A": noisy(tissue)}, GENES, fitted_here=True))
 

@@ -7,9 +7,9 @@ from argparse import Namespace
 
 import numpy as np
 
-from napari_past.errors import Cancelled, PastError
+from napari_past.errors import BadTable, Cancelled, PastError
 from napari_past.model import Model, available_models, load_model, model_path
-from napari_past.model.lab_evidence import adopt, read_lab_evidence, withdraw
+from napari_past.model.lab_evidence import LabEvidence, adopt, read_lab_evidence, withdraw
 from napari_past.status_line import StatusLine
 
 SHOWN_GENES = 8
@@ -37,9 +37,11 @@ def execute(options: Namespace) -> int:
 
 
 def _evidence(model: Model, options: Namespace) -> int:
+    before = _lab_evidence(model)
     if options.use is not None:
         path = adopt(read_lab_evidence(options.use), model.known_sha256, model.name)
-        print(f"{options.use} is this lab's evidence of {model.name} now, kept as {path}")
+        instead = "" if before is None else f" in place of that on {_sections(before)}"
+        print(f"{options.use} is this lab's evidence of {model.name} now{instead}, kept as {path}")
     elif options.own:
         there = withdraw(model.known_sha256)
         print(
@@ -61,16 +63,25 @@ def lab_lines(model: Model) -> list[str]:
     found = model.lab_evidence
     if found is None:
         return []
-    r = np.array([gene.r for gene in found.genes.values() if gene.r is not None])
-    median = f"median r {np.median(r):.2f}" if len(r) else "r not defined"
-    sections = ", ".join(f"{s.name} ({s.rows} rows)" for s in found.sections)
     return [
         f"  {found.whose}",
-        f"  sections       {sections}",
-        f"  result         {median} over {len(r)} genes that vary",
+        f"  sections       {_sections(found)}",
+        f"  result         {found.headline}",
         *(f"  protocol       {sentence}" for sentence in found.protocol if sentence),
         *(f"  warning        {sentence}" for sentence in found.warnings),
     ]
+
+
+def _sections(evidence: LabEvidence) -> str:
+    return ", ".join(f"{s.name} ({s.rows} rows)" for s in evidence.sections)
+
+
+def _lab_evidence(model: Model) -> LabEvidence | None:
+    """That of this lab; None where there is none, or none that can be read."""
+    try:
+        return model.lab_evidence
+    except BadTable:
+        return None
 
 
 def _fetch(options: Namespace) -> int:
@@ -103,6 +114,9 @@ def evidence_line(model: Model) -> str:
     evidence = model.card.evidence
     if not model.genes:
         return f"{model.name} {model.card.version} · no read-out: it predicts no gene by itself"
+    lab = _lab_evidence(model)
+    if lab is not None:
+        return f"{model.name} {model.card.version} · {lab.whose} · {lab.headline}"
     told = (f"{model.name} {model.card.version}", evidence.whose, evidence.resolution, _mean(model))
     return " · ".join(told)
 

@@ -258,5 +258,6 @@ def _origin_lines(origin: Origin, marker: MarkerTable) -> list[str]:
     symbols = marker.resolved.symbols
     evidence = origin.reliability(symbols)
     if evidence and not origin.not_learnable_of(symbols):
-        lines.append(f"reliability: {evidence}")
+        when = ", as it stood when the table was written" if "your lab:" in evidence else ""
+        lines.append(f"reliability{when}: {evidence}")
     return [*lines, RESEARCH_USE]

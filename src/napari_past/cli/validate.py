@@ -7,6 +7,8 @@ from argparse import Namespace
 from napari_past.cli import validate_calibration, validate_tissue
 from napari_past.errors import PastError
 
+_FLAGS = {"spot_diameter_um": "spot-diameter", "bin_um": "bin"}
+"""Options that are kept under another name."""
 _OF_CALIBRATIONS = ("measured", "same_section", "od_column", "seen_patients")
 
 
@@ -28,5 +30,5 @@ def execute(options: Namespace) -> int:
 def _refuse(options: Namespace, names: tuple[str, ...], why: str) -> None:
     for name in names:
         if getattr(options, name) not in (None, False):
-            flag = name.removesuffix("_um").replace("_", "-")
+            flag = _FLAGS.get(name, name.replace("_", "-"))
             raise PastError(f"--{flag} means nothing here, because {why}; leave it out.")

@@ -65,6 +65,13 @@ def _add_predictor(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--adapter", metavar="FILE.py:NAME", help="your own model in a few lines of Python"
     )
+    group.add_argument(
+        "--field-um",
+        type=float,
+        metavar="UM",
+        help="width of H&E that whoever made the table saw around a row, or that an adapter sees "
+        "where that is more than its crop; rows nearer to each other share pixels",
+    )
     group.add_argument("--device", choices=DEVICES, default="auto")
     group.add_argument(
         "--seen-tissue",

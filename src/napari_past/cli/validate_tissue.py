@@ -22,7 +22,7 @@ from napari_past.types import RESEARCH_USE
 from napari_past.validation.adapter import adapted, read_adapter
 from napari_past.validation.evidence_of import lab_evidence
 from napari_past.validation.gene_table import by_r
-from napari_past.validation.imported import ImportedTable
+from napari_past.validation.imported import ImportedTable, checked_field_um
 from napari_past.validation.model_notes import model_notes
 from napari_past.validation.model_predictor import ModelPredictor
 from napari_past.validation.page import (
@@ -31,9 +31,9 @@ from napari_past.validation.page import (
     gene_rows,
     group_rows,
     predictor_table,
-    validation_files,
     write_validation,
 )
+from napari_past.validation.page_files import check_beside, validation_files
 from napari_past.validation.picture_slide import encodable_slide
 from napari_past.validation.prediction_table import read_table
 from napari_past.validation.predictor import Predictor, Watch
@@ -45,7 +45,7 @@ from napari_past.validation.tower_ridge import RidgeOnTower
 OPTIONS = (
     "predictions", "tower", "adapter", "kind", "section", "unit", "x", "y", "layer", "types",
     "spot_diameter_um", "bin_um", "alignment", "affine", "landmarks", "patient", "mpp", "rois",
-    "genes", "seen_tissue", "use", "predicted_layer", "predicted_unit", "placed_in",
+    "genes", "seen_tissue", "use", "predicted_layer", "predicted_unit", "placed_in", "field_um",
 )  # fmt: skip
 """That mean something for tissue alone."""
 SHOWN_GENES = 8
@@ -59,6 +59,7 @@ def execute(options: Namespace) -> int:
     asked = asked_sections(options)
     inputs = [path for section in asked for path in section.inputs]
     check_outputs([options.out, *validation_files(options.out)], inputs)
+    check_beside(options.out)
     _check_options(options, asked)
     genes = _asked_genes(options)
     line = StatusLine()
@@ -68,7 +69,9 @@ def execute(options: Namespace) -> int:
         workers = stack.enter_context(Workers(device=options.device, on_lost=line.note))
         try:
             encoding = _encoding(options, asked)
-            adapter = None if options.adapter is None else read_adapter(options.adapter)
+            adapter = None
+            if options.adapter is not None:
+                adapter = read_adapter(options.adapter, options.field_um)
             tissues, warnings = _tissues(asked, encoding is not None, line, stack)
             if encoding is not None:
                 many = len(tissues) > 1 or len(tissues[0]) >= MANY_ROWS
@@ -174,6 +177,12 @@ def _check_options(options: Namespace, asked: Sequence[AskedSection]) -> None:
                 f"--{name.replace('_', '-')} is of a table of predictions, but none was given; "
                 "leave it out, or give --predictions."
             )
+    checked_field_um(options.field_um)
+    if options.field_um is not None and not in_table and ways not in (["predictions"], ["adapter"]):
+        raise PastError(
+            "--field-um is of a table of predictions or an adapter, but none was given; leave it "
+            "out: a model file tells what it sees."
+        )
     if options.use and (in_table or ways[:1] not in ([], ["model"])):
         raise PastError(
             "--use makes a validation this lab's evidence of a model, whose badges show it; give "
@@ -224,7 +233,7 @@ def _tables(
     for one, tissue in zip(asked, tissues, strict=True):
         if one.predictions is not None:
             tables[tissue.section.name] = read_table(one.predictions, options.predicted_layer)
-    return ImportedTable(tables, options.predicted_unit, options.placed_in)
+    return ImportedTable(tables, options.predicted_unit, options.placed_in, options.field_um)
 
 
 def _tissues(

@@ -179,7 +179,7 @@ class Card(Strict):
     training_data: str
     training_fingerprints: tuple[str, ...]
     """Content hashes of the images that it was trained on."""
-    training_thumbprints: tuple[str, ...] = ()
+    training_thumbprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{1024}$")], ...] = ()
     """What they look like from afar (`napari_past.slide.thumbprint`), by which the same tissue is
     known again in another file; none in files of earlier versions."""
     training_patients: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()

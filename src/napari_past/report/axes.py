@@ -118,6 +118,6 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 def _ticks(low: float, high: float) -> list[float]:
     """About five round numbers between both."""
     rough = (high - low) / 5
-    power = 10 ** math.floor(math.log10(rough))
+    power = 10.0 ** math.floor(math.log10(rough))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough)
     return [float(v) for v in np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step]

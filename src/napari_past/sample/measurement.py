@@ -30,6 +30,8 @@ RATES: Mapping[str, tuple[float, float, float]] = {
     "ACTB": (20.0, 20.0, 20.0),
 }
 """Gene → expected counts in an epithelial cell, a fibroblast and a lymphocyte."""
+DRAWN = "napari-past: drawn, no measurement of anybody's tissue"
+"""By which a reader knows it."""
 KINDS = ("epithelial", "fibroblast", "lymphocyte")
 DEPTH_SD = 0.4
 """Of the logarithm of how much of a cell was caught."""
@@ -55,5 +57,5 @@ def draw_counts(phantom: Phantom, seed: int = 0) -> AnnData:
         obs=pd.DataFrame({"cell_type": pd.Categorical(phantom.kinds)}, index=names),
         var=pd.DataFrame(index=pd.Index(list(RATES), dtype=object)),
         obsm={"spatial": phantom.centers_um},
-        uns={"made_by": "napari-past: drawn, no measurement of anybody's tissue"},
+        uns={"made_by": DRAWN},
     )

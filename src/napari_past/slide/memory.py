@@ -25,7 +25,7 @@ class _ArrayPlane:
         return self._rgb[y0_px:y1_px, x0_px:x1_px]
 
 
-def slide_of_array(rgb: Rgb, mpp: float | None) -> Slide:
+def slide_of_array(rgb: Rgb, mpp: float | None, path: str = "array") -> Slide:
     """A slide whose only level is `rgb`; it has no file, so it cannot be opened again elsewhere.
 
     Parameters
@@ -34,6 +34,8 @@ def slide_of_array(rgb: Rgb, mpp: float | None) -> Slide:
         uint8 (Y, X, 3).
     mpp
         µm/px.
+    path
+        Of the file that the pixels were decoded from, which names the slide.
 
     Raises
     ------
@@ -52,4 +54,4 @@ def slide_of_array(rgb: Rgb, mpp: float | None) -> Slide:
         content=list,
         close=lambda: None,
     )
-    return Slide(source, SlideRef("array", checked_mpp(mpp)))
+    return Slide(source, SlideRef(path, checked_mpp(mpp)))

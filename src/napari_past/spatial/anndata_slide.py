@@ -12,6 +12,7 @@ import scipy.sparse
 from anndata import AnnData
 from scipy.sparse import csr_array
 
+from napari_past.sample.measurement import DRAWN
 from napari_past.spatial.annotated_types import annotated_types
 from napari_past.spatial.errors import BadSource
 from napari_past.spatial.folder import existing, reading
@@ -109,8 +110,14 @@ def read_anndata(
         genes=symbols,
         spot_diameter_um=spot_diameter_um,
         types=annotated,
-        notes=notes + guessed + told + typed,
+        notes=_drawn(table, path) + notes + guessed + told + typed,
     )
+
+
+def _drawn(table: AnnData, path: Path) -> tuple[str, ...]:
+    if str(table.uns.get("made_by", "")) != DRAWN:
+        return ()
+    return (f"{path.name} was drawn for the sample: its numbers say nothing of any tissue.",)
 
 
 def opened(path: Path) -> AnnData:

@@ -23,6 +23,7 @@ from napari_past.spatial.visium import fullres_size, read_visium
 from napari_past.spatial.xenium import has_alignment, read_unaligned_xenium, read_xenium
 from napari_past.spatial.xenium import own_picture as xenium_picture
 
+WIDEST_SPOT_UM = 10_000.0
 SIZES_AGREE = 0.005
 """Of widths: a size that is known from a small copy is known to within its pixel."""
 
@@ -202,6 +203,12 @@ def _check_options(kind: str, asked: MeasuredAs) -> None:
         users = " or ".join(k for k in READ if name in _USED_BY[k])
         raise BadSource(
             f"{name}= or {_flag(name)} means nothing for {kind}; leave it out (it is of {users})."
+        )
+    diameter_um = asked.spot_diameter_um
+    if diameter_um is not None and not 0 < diameter_um < WIDEST_SPOT_UM:
+        raise BadSource(
+            f"The diameter of spots was given as {diameter_um:g} µm, but one above 0 and below "
+            f"{WIDEST_SPOT_UM:g} µm was expected; correct spot_diameter_um= or --spot-diameter."
         )
     ways = [n for n in ("affine", "landmarks") if getattr(asked, n) is not None]
     if len(ways) > 1:

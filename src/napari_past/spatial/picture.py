@@ -36,7 +36,8 @@ def open_picture(path: Path, mpp: float | None = None) -> Slide:
         return open_slide(path, mpp)
     with _telling(path), _any_size(), Image.open(path) as picture:
         rgb = np.asarray(picture.convert("RGB"))
-    return slide_of_array(rgb, mpp)
+    # Its path names it in messages; who opens it again goes by `FLAT_SUFFIXES`.
+    return slide_of_array(rgb, mpp, str(path))
 
 
 def stated_mpp(path: Path) -> float | None:

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,12 +19,15 @@ from napari_past.files import existing_file, file_sha256
 from napari_past.model.traces import NO_TRACES, TrainingTraces
 from napari_past.spatial.membership import nucleus_places_um
 from napari_past.validation.fold_ridge import FoldRidge
+from napari_past.validation.imported import checked_field_um
 from napari_past.validation.model_predictor import model_symbols
 from napari_past.validation.predictor import TissueFold, Watch
 from napari_past.validation.tissue import MEASURED_UNIT, Tissue
 
 CROPS_AT_ONCE = 32
 _MOST_PX = 4096
+_LARGEST = 1e30
+"""Beyond it a value is a mistake, and sums overflow."""
 
 
 class AdapterFailed(PastError):
@@ -54,15 +57,24 @@ class Adapter:
     """Of the file with the code."""
     file: str = field(default="", repr=False)
     """Its name, for messages."""
+    sees_um: float | None = None
+    """Width of H&E that its values depend on, where it reads more than its crops."""
 
     @property
     def field_um(self) -> float:
-        """Width of a crop."""
-        return self.crop_px * self.mpp
+        """Width of H&E that it sees: a crop's, unless it says that it is more."""
+        return max(self.crop_px * self.mpp, self.sees_um or 0.0)
 
 
-def read_adapter(text: str) -> Adapter:
+def read_adapter(text: str, field_um: float | None = None) -> Adapter:
     """The object that ``FILE.py:NAME`` means. The file is run.
+
+    Parameters
+    ----------
+    text
+        ``FILE.py:NAME``.
+    field_um
+        Width of H&E in µm that it sees around a row, where that is more than a crop.
 
     NAME is an object with `name`, `mpp`, `crop_px` and either `embed(crops, xy_um)`, or
     `predict(crops, xy_um)` with `genes` and, where it is known, `unit`; or a class or function that
@@ -86,14 +98,16 @@ def read_adapter(text: str) -> Adapter:
         there = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
         raise AdapterFailed(f"{path.name} has no {name} (there are: {there}); name another.")
     made: Any = getattr(module, name)
-    if isinstance(made, type) or not (hasattr(made, "embed") or hasattr(made, "predict")):
+    if isinstance(made, type) or not (
+        _told(path.name, made, "embed") or _told(path.name, made, "predict")
+    ):
         if not callable(made):
             raise AdapterFailed(
                 f"{name} in {path.name} has neither predict(crops, xy_um) nor embed(crops, xy_um); "
                 "give it one of both."
             )
         made = _called(path.name, made)
-    return _checked(made, name, path)
+    return replace(_checked(made, name, path), sees_um=checked_field_um(field_um))
 
 
 class AdaptedModel:
@@ -223,21 +237,29 @@ def _checked_output(
     if hasattr(detached, "detach"):  # of torch, maybe on a GPU
         detached = detached.detach().cpu()
     try:
-        values = np.asarray(detached, np.float32)
-    except (TypeError, ValueError) as exc:
+        wide = np.asarray(detached)
+        values = wide.astype(np.float64) if wide.dtype.kind != "c" else None
+    except (TypeError, ValueError, OverflowError) as exc:
         raise AdapterFailed(
             f"{adapter.name} gave {type(given).__name__} where an array of numbers was expected; "
             "give a numpy array."
         ) from exc
-    width = before[0].shape[1] if before else values.shape[-1] if adapter.embeds else None
-    wanted = (n, len(adapter.genes) if width is None else width)
-    if values.ndim != 2 or values.shape != wanted:
+    if values is None:
+        raise AdapterFailed(f"{adapter.name} gave complex numbers; give real ones.")
+    width = before[0].shape[1] if before else values.shape[-1] if values.ndim == 2 else 1
+    wanted = (n, max(width, 1) if adapter.embeds else len(adapter.genes))
+    if values.shape != wanted:
         what = "D" if adapter.embeds else f"{len(adapter.genes)} genes"
         raise AdapterFailed(
             f"{adapter.name} gave an array of shape {values.shape} for {n} crops where {wanted} "
             f"was expected, (crops, {what}); give a row for each crop."
         )
-    return values
+    if (np.abs(values[np.isfinite(values)]) > _LARGEST).any():
+        raise AdapterFailed(
+            f"{adapter.name} gave values beyond {_LARGEST:.0e}, which are no expression; give "
+            "those of its last layer, or NaN where it cannot say."
+        )
+    return values.astype(np.float32)
 
 
 def _run(path: Path) -> ModuleType:
@@ -268,32 +290,39 @@ def _called(file: str, function: Callable[..., Any], *arguments: object) -> Any:
         raise AdapterFailed(f"The adapter failed at {where} ({last}); correct it there.") from exc
 
 
+def _told(file: str, made: object, name: str) -> Any:
+    """What somebody's object has by a name, which may be computed; None where it has nothing."""
+    return _called(file, lambda: getattr(made, name, None))
+
+
 def _checked(made: Any, name: str, path: Path) -> Adapter:
     """What was given as an `Adapter`, or the first thing that it lacks."""
 
     def wrong(what: str, wanted: str) -> AdapterFailed:
         return AdapterFailed(f"{name} in {path.name} {what}; {wanted}.")
 
-    embed: Any = getattr(made, "embed", None)
-    predict: Any = getattr(made, "predict", None)
+    embed: Any = _told(path.name, made, "embed")
+    predict: Any = _told(path.name, made, "predict")
     if not callable(embed) and not callable(predict):
         raise wrong("has neither predict(crops, xy_um) nor embed(crops, xy_um)", "give it one")
-    mpp, crop_px = getattr(made, "mpp", None), getattr(made, "crop_px", None)
+    mpp, crop_px = _told(path.name, made, "mpp"), _told(path.name, made, "crop_px")
     if not isinstance(mpp, int | float) or not 0.02 < mpp < 20:
         raise wrong(f"has mpp {mpp!r}", "give the µm/px of the crops that it reads, as mpp = 0.5")
     if not isinstance(crop_px, int) or not 0 < crop_px <= _MOST_PX:
         raise wrong(f"has crop_px {crop_px!r}", "give the side of its crops, as crop_px = 224")
     genes: tuple[str, ...] = ()
     if callable(predict):
-        given = getattr(made, "genes", None)
-        if given is None or isinstance(given, str) or not len(given):
+        given = _told(path.name, made, "genes")
+        # A generator has no length, and whatever it yields may fail.
+        given = () if given is None or isinstance(given, str) else _called(path.name, list, given)
+        if not given:
             raise wrong("has no genes", "name those that predict gives, in order, as a list")
         genes = tuple(map(str, given))
         if len(set(genes)) < len(genes):
             raise wrong("names a gene twice", "name each once")
-    unit = getattr(made, "unit", None)
+    unit = _told(path.name, made, "unit")
     return Adapter(
-        name=str(getattr(made, "name", "") or path.stem),
+        name=str(_told(path.name, made, "name") or path.stem),
         mpp=float(mpp),
         crop_px=crop_px,
         embeds=not callable(predict),

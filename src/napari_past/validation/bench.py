@@ -21,10 +21,11 @@ from napari_past.validation.figures import (
 )
 from napari_past.validation.folds import HoldOut
 from napari_past.validation.genes import MATCHED_POOL
-from napari_past.validation.predictor import Predictor, Watch
+from napari_past.validation.prediction_table import PATCHY
+from napari_past.validation.predictor import BoolArray, Predictor, Watch
 from napari_past.validation.random_genes import random_genes
 from napari_past.validation.result import GeneFigures, RowMaps
-from napari_past.validation.tissue import MEASURED_UNIT, IntArray, Tissue
+from napari_past.validation.tissue import IntArray, Tissue, in_measured_unit
 from napari_past.validation.training_mean import fold_means
 from napari_past.validation.within import RowGroup, group_figure
 
@@ -57,7 +58,11 @@ class Bench:
     watch: Watch
 
     def rows(self, probe: Sequence[str]) -> ComparedRows:
-        """Rows of which every predictor predicts all genes of `probe` that it predicts anywhere.
+        """Rows of which every predictor predicts all genes of `probe` that it predicts well-nigh
+        everywhere.
+
+        A gene that is missing in over 5 % of the rows that have others does not cost these rows:
+        it has no figures then.
 
         Raises
         ------
@@ -66,13 +71,24 @@ class Bench:
         Cancelled
         """
         known = [np.ones(len(tissue), np.bool_) for tissue in self.tissues]
+        patchy = 0
         for predictor in self.predictors:
             self.watch.on_step(f"{predictor.name} predicts")
             values = self._predicted(predictor, probe)
-            somewhere = np.any([np.isfinite(v).any(axis=0) for v in values], axis=0)
-            for mask, of_tissue in zip(known, values, strict=True):
-                mask &= np.isfinite(of_tissue[:, somewhere]).all(axis=1) & somewhere.any()
+            there = [np.isfinite(v) for v in values]
+            full = _well_nigh_full(np.concatenate(there))
+            for mask, of_tissue in zip(known, there, strict=True):
+                whole = of_tissue[:, full].all(axis=1) & full.any()
+                patchy += int((of_tissue.any(axis=1) & ~whole).sum())
+                mask &= whole
         rows = ComparedRows(self.tissues, tuple(map(np.flatnonzero, known)))
+        if max(map(len, rows.kept)) < LEAST_ROWS and patchy:
+            raise PastError(
+                f"Only {len(rows)} of {sum(map(len, self.tissues))} measured rows have a value of "
+                f"every gene, because {patchy} have some and lack others (NaN), but a section "
+                f"needs at least {LEAST_ROWS}; leave the genes out that are missing, or predict "
+                f"them in every row."
+            )
         if max(map(len, rows.kept)) < LEAST_ROWS:
             raise PastError(
                 f"Only {len(rows)} of {sum(map(len, self.tissues))} measured rows are predicted, "
@@ -125,8 +141,7 @@ class Bench:
                     )
                     raw, picture = _columns(raw, inner), _columns(picture, inner)
                     within.append(_within(groups, rows, picture, measured.values, names[inner]))
-                unit = predictor.unit
-                same_unit = unit is not None and unit.startswith(MEASURED_UNIT)
+                same_unit = in_measured_unit(predictor.unit)
                 figures[k].append(gene_figures(rows, raw, picture, measured, same_unit, intervals))
             self.watch.on_share(stop / len(genes))
         back = np.argsort(order)
@@ -215,6 +230,12 @@ class Bench:
                     f"give one for each row and gene."
                 )
         return values
+
+
+def _well_nigh_full(there: BoolArray) -> BoolArray:
+    """Genes that are predicted in nearly all rows that have any, (G,), of (n, G)."""
+    predicted = there.any(axis=1).sum()
+    return np.asarray(there.sum(axis=0) >= (1 - PATCHY) * max(predicted, 1), np.bool_)
 
 
 def _columns(values: Values, genes: slice) -> Values:

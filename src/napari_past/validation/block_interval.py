@@ -87,6 +87,12 @@ class BlockIntervals:
         return min(amounts) >= _LEAST_OF_SECTION and self._freedom >= LEAST_BLOCKS - 1
 
     @property
+    def worth(self) -> float:
+        """To how many blocks of equal numbers of rows all amount, with one in each further section
+        left out; what `enough` counts."""
+        return max(0.0, self._freedom + 1)
+
+    @property
     def _freedom(self) -> float:
         return sum(amount - 1 for amount in self.equal_blocks)
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from napari_past.validation.seen import same_slides
 from napari_past.validation.tissue import IntArray, Tissue
 
 LEAST_ROWS = 20
@@ -52,9 +53,38 @@ class ComparedRows:
             found[patient] = (*found.get(patient, ()), i)
         return found
 
+    @cached_property
+    def telling_patients(self) -> tuple[str, ...]:
+        """Those with a section of 20 rows or more; the others have no correlation."""
+        return tuple(
+            patient
+            for patient, sections in self.patients.items()
+            if max(len(self.kept[i]) for i in sections) >= LEAST_ROWS
+        )
+
+    @cached_property
+    def _patient_slides(self) -> list[list[list[int]]]:
+        """Places of each telling patient's tissues, those on one H&E together."""
+        slides = same_slides(self.tissues)
+        return [
+            [
+                [i for i in self.patients[patient] if slides[i] == slide]
+                for slide in dict.fromkeys(slides[i] for i in self.patients[patient])
+            ]
+            for patient in self.telling_patients
+        ]
+
     def patient_means(self, of_section: Array) -> Array:
-        """Means over each patient's sections, (P, …), of (S, …); NaN are left out."""
-        return np.stack([finite_mean(of_section[list(s)]) for s in self.patients.values()])
+        """Means over each telling patient's sections, (P, …), of (S, …); NaN are left out.
+
+        Sections on one H&E count as one: nothing is gained by giving it twice.
+        """
+        return np.stack(
+            [
+                finite_mean(np.stack([finite_mean(of_section[one]) for one in slides]))
+                for slides in self._patient_slides
+            ]
+        )
 
     def mean(self, of_section: Array) -> Array:
         """Mean over patients of the mean over their sections, (…), of (S, …); NaN are left out."""

@@ -7,7 +7,7 @@ import math
 from napari_past.model.lab_evidence import GeneEvidence, LabEvidence, ValidatedSection
 from napari_past.model.patient import patient_digest
 from napari_past.spatial.section import UNKNOWN_PATIENT
-from napari_past.validation.result import TissueFacts, Validation
+from napari_past.validation.result import TissueFacts, Validation, mean_r
 
 _DIGITS = 4
 
@@ -21,9 +21,18 @@ def lab_evidence(validation: Validation) -> LabEvidence:
         predicted_unit=validation.unit or "",
         sections=tuple(_section(facts) for facts in validation.tissues),
         seen=validation.seen,
+        traced=validation.traced,
         seen_patients=len(validation.seen_patients),
         protocol=(validation.held_out, validation.interval_note),
         interval_over=validation.interval_over,
+        mean_r=_known(mean_r(validation.main.figures, validation.variable)),
+        mean_low=_known(validation.main.mean_low),
+        mean_high=_known(validation.main.mean_high),
+        mean_over=len(validation.variable),
+        mean_baselines={
+            other.name: _known(mean_r(other.figures, validation.variable))
+            for other in validation.results[1:]
+        },
         genes=genes,
         warnings=validation.warnings,
         versions=dict(validation.versions),

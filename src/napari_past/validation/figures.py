@@ -14,6 +14,9 @@ from napari_past.validation.mean_calibration import calibration_slope
 from napari_past.validation.metrics import explained, pearson, ranked_auc, ranks, rmse
 from napari_past.validation.result import GeneFigures
 
+LEAST_OF_EITHER = 10
+"""Rows of a section in which a gene was seen, and in which it was not, that make an AUC."""
+
 
 class Intervals(Protocol):
     """How sure an r is."""
@@ -145,5 +148,5 @@ def _section(
     return (
         known_r(predicted, measured),
         _known(pearson(predicted_ranks, measured_ranks), predicted, measured),
-        ranked_auc(predicted_ranks, measured > 0),
+        ranked_auc(predicted_ranks, measured > 0, LEAST_OF_EITHER),
     )

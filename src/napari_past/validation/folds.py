@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +11,12 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from napari_past.validation.predictor import BoolArray, TissueFold
+from napari_past.validation.seen import same_slides
 from napari_past.validation.strips import strips
 from napari_past.validation.tissue import IntArray, Tissue
 
-HeldBy = Literal["patient", "section", "strip"]
+HeldBy = Literal["patient", "section", "part", "strip"]
+"""Parts are strips of the large sections, and the small ones whole."""
 LEAST_TRAINED = 20
 """Rows that a baseline is fitted on at least."""
 STRIPS = (4, 6, 8)
@@ -43,6 +45,12 @@ class HoldOut:
                     f"{len(self.folds)} slides were held out in turn, which says nothing of other "
                     f"patients"
                 )
+            case "part":
+                return (
+                    f"{len(self.folds)} parts were held out in turn (strips of the large sections, "
+                    f"small ones whole), and {beyond} were fitted on, which says nothing of other "
+                    f"sections or patients"
+                )
             case "strip" if self.folds:
                 return (
                     f"{len(self.folds)} strips of the section were held out in turn, and {beyond} "
@@ -50,44 +58,70 @@ class HoldOut:
                 )
             case _:
                 return (
-                    f"beyond a buffer of {self.buffer_um:.0f} µm around strips of the section too "
-                    f"few rows are left to fit on"
+                    f"whatever is held out, a slide or a strip of one with a buffer of "
+                    f"{self.buffer_um:.0f} µm around it, too few rows are left to fit on"
                 )
 
 
 def held_out(tissues: Sequence[Tissue], buffer_um: float) -> HoldOut:
     """Patients are held out in turn where there are several, else slides, else strips.
 
+    Files that show the same H&E are one slide. Where several slides leave too little to fit on,
+    strips are those of the slides that are large enough, and the others are held out whole.
+
     Nothing is fitted on rows whose square of H&E, `buffer_um` wide, overlaps that of a row that is
     held out: on the same slide the two are that far apart in x or in y. Neighbours are alike, in
     pixels and in what is measured, so that random rows held out would flatter (Roberts et al.
     2017, Ecography 40:913).
     """
-    for by, units in _ways(tissues):
+    for by, units in _ways(tissues, buffer_um):
         folds = tuple(_folds(tissues, units, buffer_um))
-        rows = sum(map(len, tissues))
-        least = max(LEAST_TRAINED, _LEAST_SHARE * rows if by == "strip" else 0)
-        if len(folds) > 1 and all(_rows(fold.train) >= least for fold in folds):
+        if len(folds) > 1 and all(_rows(fold.train) >= LEAST_TRAINED for fold in folds):
             return HoldOut(by, folds, buffer_um)
     return HoldOut("strip", (), buffer_um)
 
 
-def _ways(tissues: Sequence[Tissue]) -> Iterator[tuple[HeldBy, list[IntArray]]]:
+def _ways(tissues: Sequence[Tissue], buffer_um: float) -> Iterator[tuple[HeldBy, list[IntArray]]]:
     """The unit (k,) of each tissue's rows, in the ways that there are, best first."""
-    names: tuple[tuple[HeldBy, Callable[[Tissue], str]], ...] = (
-        ("patient", lambda tissue: tissue.section.patient),
-        ("section", lambda tissue: tissue.fingerprint),
-    )
-    for by, name in names:
-        number = {unit: i for i, unit in enumerate(dict.fromkeys(map(name, tissues)))}
-        if len(number) > 1:
-            yield by, [np.full(len(t), number[name(t)], np.int64) for t in tissues]
-            # Of several slides that are too small, strips across all would mean nothing.
-    if len({tissue.fingerprint for tissue in tissues}) == 1:
-        ends = np.cumsum([len(tissue) for tissue in tissues])[:-1]
-        for n in STRIPS:
-            strip = strips(np.concatenate([tissue.row_um for tissue in tissues]), n)
-            yield "strip", np.split(strip, ends)
+    slides = same_slides(tissues)
+    patients = [tissue.section.patient for tissue in tissues]
+    whole: tuple[tuple[HeldBy, list[int]], ...]
+    whole = (("patient", _numbers(patients)), ("section", _numbers(slides)))
+    for by, of in whole:
+        if max(of) > 0:
+            yield by, [np.full(len(t), i, np.int64) for t, i in zip(tissues, of, strict=True)]
+    yield "part" if max(_numbers(slides)) else "strip", _parts(tissues, slides, buffer_um)
+
+
+def _numbers(names: Sequence[Hashable]) -> list[int]:
+    """From 0, in the order in which they come first."""
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return [number[name] for name in names]
+
+
+def _parts(tissues: Sequence[Tissue], slides: Sequence[int], buffer_um: float) -> list[IntArray]:
+    """Strips of each slide that is large enough; a slide that is not, whole."""
+    units = [np.zeros(len(tissue), np.int64) for tissue in tissues]
+    first = 0
+    for slide in dict.fromkeys(slides):
+        mine = [i for i, other in enumerate(slides) if other == slide]
+        places = np.concatenate([tissues[i].row_um for i in mine])
+        part = np.zeros(len(places), np.int64)
+        # Places on two files of one H&E have nothing to do with each other.
+        if len({tissues[i].fingerprint for i in mine}) == 1:
+            cuts = (strips(places, n) for n in STRIPS)
+            part = next((cut for cut in cuts if _enough_left(places, cut, buffer_um)), part)
+        ends = np.cumsum([len(tissues[i]) for i in mine])[:-1]
+        for i, of_tissue in zip(mine, np.split(part + first, ends), strict=True):
+            units[i] = of_tissue
+        first += int(part.max()) + 1
+    return units
+
+
+def _enough_left(places: npt.NDArray[np.float64], cut: IntArray, buffer_um: float) -> bool:
+    least = max(LEAST_TRAINED, _LEAST_SHARE * len(places))
+    left = (_away(places, places[cut == k], buffer_um) & (cut != k) for k in np.unique(cut))
+    return all(np.count_nonzero(mask) >= least for mask in left)
 
 
 def _folds(
@@ -111,11 +145,16 @@ def _apart(
         for other, mask in zip(tissues, held, strict=True)
         if other.fingerprint == tissue.fingerprint
     ]
-    places = np.concatenate(near)
-    if not len(places):
-        return np.ones(len(tissue), np.bool_)
+    return _away(tissue.row_um, np.concatenate(near), buffer_um)
+
+
+def _away(
+    row_um: npt.NDArray[np.float64], held_um: npt.NDArray[np.float64], buffer_um: float
+) -> BoolArray:
+    if not len(held_um):
+        return np.ones(len(row_um), np.bool_)
     # By the larger of the two distances: squares that abut in x share nothing, whatever y.
-    away_um, _ = cKDTree(places).query(tissue.row_um, p=np.inf)
+    away_um, _ = cKDTree(held_um).query(row_um, p=np.inf)
     return np.asarray(away_um >= buffer_um)
 
 

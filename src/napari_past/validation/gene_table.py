@@ -12,6 +12,7 @@ from napari_past.files import atomic_write
 from napari_past.validation.result import Validation
 
 _DIGITS = 6
+_BEGINS = b"gene,r,r_low,r_high,rho,"
 
 
 def by_r(validation: Validation) -> npt.NDArray[np.int64]:
@@ -47,6 +48,12 @@ def gene_table(validation: Validation) -> pd.DataFrame:
         columns[f"r in {group.kind} {group.name}"] = group.r
     table = pd.DataFrame(columns, index=pd.Index(validation.genes, name="gene"))
     return table.iloc[by_r(validation)]
+
+
+def is_gene_table(path: Path) -> bool:
+    """Whether a file begins as `write_gene_table` begins one."""
+    with path.open("rb") as file:
+        return file.read(len(_BEGINS)) == _BEGINS
 
 
 def write_gene_table(validation: Validation, path: Path) -> None:

@@ -101,14 +101,22 @@ def detection_auc(predicted: FloatArray, detected: npt.NDArray[np.bool_]) -> Sco
     return ranked_auc(ranks(predicted), detected)
 
 
-def ranked_auc(predicted_ranks: npt.NDArray[np.float64], detected: npt.NDArray[np.bool_]) -> Scores:
-    """`detection_auc` of predictions of which `ranks` are known."""
+def ranked_auc(
+    predicted_ranks: npt.NDArray[np.float64], detected: npt.NDArray[np.bool_], least: int = 1
+) -> Scores:
+    """`detection_auc` of predictions of which `ranks` are known.
+
+    Parameters
+    ----------
+    least
+        Rows in which a gene was seen, and in which it was not; with fewer of either it is NaN.
+    """
     seen = detected.sum(0).astype(np.float64)
     unseen = len(detected) - seen
     u = np.where(detected, predicted_ranks, 0.0).sum(0) - seen * (seen + 1) / 2
     u = np.where(np.isnan(predicted_ranks).any(0), np.nan, u)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(seen * unseen > 0, u / (seen * unseen), np.nan)
+        return np.where(np.minimum(seen, unseen) >= least, u / (seen * unseen), np.nan)
 
 
 def explained(r: Scores, measured: FloatArray) -> Scores:

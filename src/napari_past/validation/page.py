@@ -24,8 +24,10 @@ from napari_past.report.document import (
 from napari_past.report.page import Table
 from napari_past.spatial.section import UNKNOWN_PATIENT, section_name
 from napari_past.validation.evidence_of import lab_evidence
+from napari_past.validation.figures import LEAST_OF_EITHER
 from napari_past.validation.gene_table import by_r, write_gene_table
 from napari_past.validation.mean_calibration import mean_calibration
+from napari_past.validation.page_files import check_beside, validation_files
 from napari_past.validation.plots import means_svg, sorted_r_svg
 from napari_past.validation.result import (
     GroupResult,
@@ -36,7 +38,7 @@ from napari_past.validation.result import (
 )
 from napari_past.validation.row_map import gene_maps
 from napari_past.validation.sentences import seen_warnings
-from napari_past.validation.tissue import MEASURED_UNIT
+from napari_past.validation.tissue import in_measured_unit
 
 MISSING = "–"
 BEST, WORST = 30, 10
@@ -48,25 +50,22 @@ MAPPED = 3
 def write_validation(validation: Validation, out: Path) -> tuple[Path, ...]:
     """Write the page, the table of genes and the validation file; returns the files.
 
-    ``NAME.html``, or ``NAME.md`` with a picture for each plot; ``NAME.genes.csv``; ``NAME.json``,
-    which a badge can rest on. The same validation gives the same bytes.
+    ``NAME.html``, or ``NAME.md`` with a picture for each plot; ``NAME.genes.csv``;
+    ``NAME.validation.json``, which a badge can rest on. The same validation gives the same bytes.
 
     Raises
     ------
     CannotWrite
-        Another suffix, or the folder is missing or read-only, or the disk is full.
+        Another suffix, or the folder is missing or read-only, or the disk is full; or a file
+        beside it would be replaced that no validation wrote.
     """
     check_suffix(out)
+    check_beside(out)
     page = write_document(validation_page(validation), out)
     genes, evidence = validation_files(out)
     write_gene_table(validation, genes)
     write_lab_evidence(lab_evidence(validation), evidence)
     return (*page, genes, evidence)
-
-
-def validation_files(out: Path) -> tuple[Path, Path]:
-    """The table of genes and the validation file beside a page."""
-    return out.with_suffix(".genes.csv"), out.with_suffix(".json")
 
 
 def validation_page(validation: Validation) -> Document:
@@ -110,9 +109,18 @@ def predictor_table(validation: Validation) -> Table:
             "section, averaged over the sections of a patient and over patients; the genes were "
             "chosen by their measured values alone. RMSE is in log1p(counts per 10k), where a "
             "predictor's values are in that unit. * fitted on other rows of this very tissue.",
+            _auc_note(validation),
             validation.held_out,
             validation.interval_note,
         ),
+    )
+
+
+def _auc_note(validation: Validation) -> str:
+    known = np.isfinite(validation.main.figures.auc[validation.variable]).sum()
+    return (
+        f"The mean AUC is over {known} of these genes: those that some section has in "
+        f"{LEAST_OF_EITHER} rows or more, and not in as many."
     )
 
 
@@ -147,8 +155,11 @@ def group_rows(validation: Validation) -> tuple[tuple[str, ...], ...]:
 
 
 def signed(value: float, decimals: int = 2) -> str:
-    """With a real minus; a dash for NaN."""
-    return MISSING if math.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+    """With a real minus, but none before a zero; a dash for NaN."""
+    if math.isnan(value):
+        return MISSING
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def plain(value: float, decimals: int = 2) -> str:
@@ -197,7 +208,7 @@ def _tissue_table(validation: Validation) -> Table:
             f"{facts.slide} ({facts.fingerprint[:12]}…)",
             f"{facts.rows} of {facts.usable}",
             str(facts.measured),
-            "yes" if facts.name in validation.seen else "no",
+            _trained_on(validation, facts.name),
         )
         for facts in validation.tissues
     )
@@ -206,6 +217,12 @@ def _tissue_table(validation: Validation) -> Table:
         "rows compared, of those usable", "measured rows", "trained on",
     )  # fmt: skip
     return Table("Tissue", columns, rows, 5)
+
+
+def _trained_on(validation: Validation, section: str) -> str:
+    if section in validation.seen:
+        return "yes"
+    return "no" if validation.traced else "not known"
 
 
 def _predictor_row(validation: Validation, result: PredictorResult) -> tuple[str, ...]:
@@ -292,7 +309,7 @@ def _maps(validation: Validation) -> Iterator[Part]:
     if not validation.maps:
         return
     largest = max(validation.maps, key=lambda maps: len(maps.row_um))
-    same_unit = (validation.unit or "").startswith(MEASURED_UNIT)
+    same_unit = in_measured_unit(validation.unit)
     r = validation.main.figures.r
     known = validation.variable[np.isfinite(r[validation.variable])]
     ordered = known[np.argsort(-r[known], kind="stable")]

@@ -14,7 +14,7 @@ from napari_past.validation.intervals import bootstrap_draws, bootstrap_means
 @dataclass(frozen=True, eq=False)
 class PatientIntervals:
     """Percentile bootstrap over whole patients, as `bootstrap_mean` has it: sections of one patient
-    are averaged first, because they are alike."""
+    are averaged first, because they are alike. Patients without a section of 20 rows are none."""
 
     rows: ComparedRows
     levels: tuple[float, float] = (0.025, 0.975)

@@ -48,4 +48,6 @@ def encodable_slide(path: Path, mpp: float) -> Slide:
             with atomic_write(copy) as unfinished:
                 pixels = np.asarray(picture.level_arrays[0])
                 write_pyramid(unfinished, pixels, mpp, path.stem, jpeg=False)
-    return open_slide(copy, mpp)
+    slide = open_slide(copy, mpp)
+    slide.name = path.name  # the user knows no other
+    return slide

@@ -17,10 +17,14 @@ In which shape others write them, as of 2025, by their own code and tutorials:
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +39,7 @@ from napari_past.io.csv_table import csv_header, read_csv
 from napari_past.io.provenance import KEY, Provenance
 from napari_past.spatial.anndata_slide import opened
 from napari_past.spatial.section import Points
+from napari_past.validation.tissue import IntArray
 
 Frame = Literal["um", "px", "untold", "stretched"]
 """µm of slide space; level-0 pixels, whose centres are integers; one of both, nobody says which;
@@ -42,6 +47,10 @@ or each axis stretched on its own."""
 
 PREDICTED_LAYERS = ("loki", "predicted", "prediction", "predictions")
 """Layers that hold predictions where nobody says otherwise; ``X`` is then what was measured."""
+LARGEST = 1e30
+"""Beyond it a value is a mistake, and sums overflow."""
+PATCHY = 0.05
+"""A gene that is missing in more of the predicted rows is left out, else these rows are."""
 SUFFIXES = (".h5ad", ".csv", ".csv.gz")
 _ID_COLUMNS = ("barcode", "cell_id", "spot_id", "id")
 _INDEX_NAMES = frozenset(
@@ -86,13 +95,16 @@ class PredictionTable:
     def __len__(self) -> int:
         return int(self.values.shape[0])
 
-    def of(self, genes: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Values of some genes, as they are written here, (n, len(genes))."""
+    def of(self, genes: Sequence[str], rows: IntArray) -> npt.NDArray[np.float64]:
+        """Values of some genes, as they are written here, in some rows, (len(rows), len(genes)).
+
+        No more of the table than that is copied.
+        """
         place = {gene: i for i, gene in enumerate(self.genes)}
-        chosen = self.values[:, [place[gene] for gene in genes]]
-        if isinstance(chosen, csc_array):
-            chosen = chosen.toarray()
-        return np.asarray(chosen, np.float64)
+        columns = [place[gene] for gene in genes]
+        if isinstance(self.values, csc_array):
+            return np.asarray(self.values[:, columns].tocsr()[rows].toarray(), np.float64)
+        return np.asarray(self.values[np.ix_(rows, np.array(columns, np.int64))], np.float64)
 
 
 def read_table(path: str | Path, layer: str | None = None) -> PredictionTable:
@@ -121,10 +133,11 @@ def read_table(path: str | Path, layer: str | None = None) -> PredictionTable:
         table = _of_anndata(adata, source, layer, KEY in adata.uns)
     elif layer is not None:
         raise BadTable(f"{source.name} is a CSV table and has no layer {layer!r}; leave that out.")
-    elif {"x_um", "y_um"} <= set(csv_header(source)):
-        table = _of_anndata(read_csv(source), source, None, in_um=True)
     else:
-        table = _of_csv(source)
+        header = csv_header(source)
+        _check_no_name_twice(source)
+        own = {"x_um", "y_um"} <= set(header)
+        table = _of_anndata(read_csv(source), source, None, True) if own else _of_csv(source)
     return _checked(table)
 
 
@@ -238,17 +251,72 @@ def _points(values: object) -> Points | None:
     return xy[:, :2]
 
 
+def _check_no_name_twice(source: Path) -> None:
+    """Two columns of one name, of which pandas calls the second "NAME.1", would be two genes."""
+    packed = source.suffix.lower() == ".gz"
+    try:
+        with gzip.open(source, "rb") if packed else source.open("rb") as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            names = Counter(name.strip() for name in next(csv.reader(text), []))
+    except (OSError, ValueError, csv.Error) as exc:
+        raise BadTable(
+            f"The header line of {source.name} cannot be read ({exc}); give a comma-separated "
+            "UTF-8 file."
+        ) from exc
+    twice = next((name for name, times in names.items() if name and times > 1), None)
+    if twice is not None:
+        raise BadTable(f"{source.name} has the column {twice} twice; give every gene one column.")
+
+
 def _checked(table: PredictionTable) -> PredictionTable:
     name = table.path.name
     if not len(table) or not table.genes:
         what = "column of numbers" if len(table) else "row"
         raise BadTable(f"{name} has no {what}; give a row for each cell, a column for each gene.")
-    twice = next((g for i, g in enumerate(table.genes) if g in table.genes[:i]), None)
-    if len(set(table.genes)) < len(table.genes):
+    twice = next((gene for gene, times in Counter(table.genes).items() if times > 1), None)
+    if twice is not None:
         raise BadTable(f"{name} has the gene {twice} twice; give every gene one column.")
-    numbers = table.values.data if isinstance(table.values, csc_array) else table.values
+    numbers: npt.NDArray[Any] = (
+        table.values.data if isinstance(table.values, csc_array) else table.values
+    )
     if numbers.dtype.kind not in "fiub":
         raise BadTable(f"{name} holds {numbers.dtype} where numbers were expected; correct it.")
     if np.isinf(numbers).any():
         raise BadTable(f"{name} has infinite values; leave out what could not be predicted.")
-    return table
+    # Unlike nanmax they do not warn where everything is missing.
+    ends = [reduce(numbers, axis=None, initial=0) for reduce in (np.fmax.reduce, np.fmin.reduce)]
+    if max(abs(float(value)) for value in ends) > LARGEST:
+        raise BadTable(
+            f"{name} has values beyond {LARGEST:.0e}, which are no expression; correct them."
+        )
+    return _without_patchy(table)
+
+
+def _without_patchy(table: PredictionTable) -> PredictionTable:
+    """Without the genes that are missing in many of the rows that have others."""
+    if table.values.dtype.kind != "f":
+        return table
+    if isinstance(table.values, csc_array):
+        parts = (np.isnan(table.values.data), table.values.indices, table.values.indptr)
+        missing = csc_array(parts, shape=table.values.shape)
+    else:
+        missing = np.isnan(table.values)
+    of_row = np.asarray(missing.sum(axis=1)).ravel()
+    empty = int((of_row == len(table.genes)).sum())
+    of_gene = np.asarray(missing.sum(axis=0)).ravel() - empty
+    patchy = of_gene > PATCHY * (len(table) - empty)
+    if not patchy.any() or patchy.all():
+        return table
+    kept = np.flatnonzero(~patchy)
+    names = [table.genes[i] for i in np.flatnonzero(patchy)]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    told = (
+        f"{', '.join(names[:5])}{more} of {table.path.name}: left out, because there is no value "
+        f"(NaN) in over {PATCHY:.0%} of the rows that it predicts."
+    )
+    return replace(
+        table,
+        genes=tuple(table.genes[i] for i in kept.tolist()),
+        values=table.values[:, kept],
+        notes=(*table.notes, told),
+    )

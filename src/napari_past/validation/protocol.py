@@ -15,11 +15,14 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import combinations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from napari_past import __version__
 from napari_past.errors import PastError
+from napari_past.model.traces import NO_TRACES
 from napari_past.validation.bench import Bench
 from napari_past.validation.block_interval import BlockIntervals, block_intervals
 from napari_past.validation.colour import WINDOW_UM
@@ -43,14 +46,19 @@ from napari_past.validation.result import (
     TissueFacts,
     Validation,
 )
-from napari_past.validation.seen import SeenTissue, seen_patients, seen_sections
+from napari_past.validation.seen import SeenTissue, same_slides, seen_patients, seen_sections
 from napari_past.validation.sentences import (
+    field_warnings,
     held_out_note,
     interval_note,
+    left_out,
     missing_warnings,
+    one_slide_refusal,
     refusal,
     row_warnings,
     seen_warnings,
+    spot_warnings,
+    trace_warnings,
     unit_warnings,
 )
 from napari_past.validation.tissue import IntArray, Tissue
@@ -79,7 +87,8 @@ def validate(
     Parameters
     ----------
     tissues
-        Measured sections, with different names.
+        Measured sections, with different names. Those on one H&E, in whatever file, are held out
+        together and count as one section; one without any predicted row is left out.
     predictor
         What the validation is about.
     allow_seen
@@ -98,19 +107,19 @@ def validate(
     SeenTissue
         The predictor was trained on a section, and `allow_seen` is not set.
     PastError
-        No gene or too few rows can be compared, or what is fitted here has too little tissue to be
-        fitted on.
+        One H&E is given as of two patients, no gene or too few rows can be compared, or what is
+        fitted here has too little tissue to be fitted on.
     Cancelled
     """
     _check(tissues)
-    if baselines is None:
-        baselines = (ColourRidge(), TrainingMean())
+    beside: Sequence[Predictor]
+    beside = (ColourRidge(), TrainingMean()) if baselines is None else baselines
     seen = seen_sections(tissues, predictor.traces)
     if seen and not allow_seen:
         raise SeenTissue(refusal(predictor.name, seen, len(tissues)))
-    genes = compared_genes(tissues, (predictor, *baselines))
+    genes = compared_genes(tissues, (predictor, *beside))
     asked_places = asked_genes(asked, genes)
-    reach_um = _reach_um(tissues, (predictor, *baselines))
+    reach_um = _reach_um(tissues, (predictor, *beside))
     held = held_out(tissues, reach_um)
     if not held.folds:
         if predictor.fitted_here:
@@ -118,15 +127,27 @@ def validate(
                 f"{predictor.name} cannot be fitted on this tissue, because {held.sentence}; give "
                 f"a larger section, or several."
             )
-        baselines = [baseline for baseline in baselines if not baseline.fitted_here]
-    bench = Bench(tuple(tissues), (predictor, *baselines), held, watch)
+        beside = [baseline for baseline in beside if not baseline.fitted_here]
+    bench = Bench(tuple(tissues), (predictor, *beside), held, watch)
     everything = ComparedRows(bench.tissues, tuple(np.arange(len(t)) for t in tissues))
     often = measured_levels(everything, genes).variable()
     rows = bench.rows([genes[i] for i in often])
+    empty = [t for t, kept in zip(tissues, rows.kept, strict=True) if not len(kept)]
+    if empty:
+        return validate(
+            [tissue for tissue in tissues if tissue not in empty],
+            predictor,
+            allow_seen=allow_seen,
+            asked=asked,
+            baselines=baselines,
+            warnings=(*warnings, *map(left_out, empty)),
+            watch=watch,
+        )
     levels = measured_levels(rows, genes)
     groups = row_groups(rows)
     blocks = block_intervals(rows, reach_um)
-    over, intervals = _intervals(rows, blocks)
+    twice = _lie_on_each_other(rows, reach_um)
+    over, intervals = _intervals(rows, blocks, twice)
     found = bench.figures(rows, genes, levels.mean, groups, intervals)
     variable = levels.variable()
     draws = bench.mean_draws(rows, [genes[i] for i in variable], intervals)
@@ -144,6 +165,7 @@ def validate(
     )
     mapped = _mapped(len(rows), results[0].figures.r, levels.detected, (asked_places, variable))
     patients = seen_patients(tissues, predictor.traces)
+    traced = predictor.traces != NO_TRACES
     return Validation(
         about=predictor.name,
         model_sha256=predictor.sha256,
@@ -162,13 +184,17 @@ def validate(
             for group, r, rho in zip(groups, found.group_r, found.group_rho, strict=True)
         ),
         maps=bench.maps(rows, genes, mapped),
+        traced=traced,
         seen_patients=patients,
         interval_over=over,
-        interval_note=interval_note(over, rows, blocks),
-        held_out=held_out_note(held, bench.predictors),
+        interval_note=interval_note(over, rows, blocks, twice),
+        held_out=held_out_note(held, bench.predictors, traced),
         warnings=(
             *warnings,
             *seen_warnings(predictor.name, seen, patients),
+            *trace_warnings(predictor, traced),
+            *spot_warnings(tissues),
+            *field_warnings(bench.predictors, reach_um),
             *row_warnings(rows),
             *unit_warnings(tissues, predictor),
             *missing_warnings(results[0]),
@@ -188,6 +214,9 @@ def _check(tissues: Sequence[Tissue]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise PastError(f"Two sections are called {twice}; give each a name of its own.")
+    for tissue, first in zip(tissues, same_slides(tissues), strict=True):
+        if tissue.section.patient != tissues[first].section.patient:
+            raise PastError(one_slide_refusal(tissues[first], tissue))
 
 
 def _reach_um(tissues: Sequence[Tissue], predictors: Sequence[Predictor]) -> float:
@@ -196,10 +225,24 @@ def _reach_um(tissues: Sequence[Tissue], predictors: Sequence[Predictor]) -> flo
     return max(WINDOW_UM, *(predictor.field_um for predictor in predictors)) + spot_um
 
 
-def _intervals(rows: ComparedRows, blocks: BlockIntervals) -> tuple[IntervalOver | None, Intervals]:
-    if len(rows.patients) >= LEAST_UNITS:
+def _lie_on_each_other(rows: ComparedRows, reach_um: float) -> bool:
+    """Whether rows of two sections may share pixels; on two files of one H&E nobody can tell."""
+    slides, tissues, row_um = same_slides(rows.tissues), rows.tissues, rows.row_um
+    for i, j in combinations(range(len(slides)), 2):
+        if slides[i] == slides[j]:
+            if tissues[i].fingerprint != tissues[j].fingerprint:
+                return True
+            if cKDTree(row_um[i]).query(row_um[j], p=np.inf)[0].min() < reach_um:
+                return True
+    return False
+
+
+def _intervals(
+    rows: ComparedRows, blocks: BlockIntervals, twice: bool
+) -> tuple[IntervalOver | None, Intervals]:
+    if len(rows.telling_patients) >= LEAST_UNITS:
         return "patients", PatientIntervals(rows)
-    return ("blocks", blocks) if blocks.enough else (None, NoIntervals())
+    return ("blocks", blocks) if blocks.enough and not twice else (None, NoIntervals())
 
 
 def _percentiles(draws: Array, intervals: Intervals) -> tuple[float, float]:

@@ -30,7 +30,8 @@ class GeneFigures:
     high: Array
     """95 % interval of r; NaN where there is none, and `Validation.interval_over` says why."""
     auc: Array
-    """Of "was the gene seen in this row"; NaN where it was seen in all or none."""
+    """Of "was the gene seen in this row"; NaN where no section has ten rows in which it was, and
+    ten in which it was not."""
     rmse: Array
     """In the measured unit; NaN where the predictor's unit is another or not known."""
     predicted_mean: Array
@@ -151,6 +152,8 @@ class Validation:
     """(G,), percent of those that its own prediction beats; 50 is chance."""
     groups: tuple[GroupResult, ...]
     maps: tuple[RowMaps, ...]
+    traced: bool
+    """Whether anything is known of what it was trained on; if not, it may be this very tissue."""
     seen_patients: tuple[str, ...]
     """Patients of whom the model was trained on other tissue, as far as their names tell."""
     interval_over: IntervalOver | None

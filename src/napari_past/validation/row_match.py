@@ -26,7 +26,9 @@ _LEAST = 0.25
 _STRETCHED = 0.25
 """Of the distance between neighbours: no farther off lies a row whose place was stretched."""
 _BARCODE = re.compile(r"[ACGT]{14,}")
-_RUNNING = re.compile(r"\d+")
+_RUNNING = re.compile(r"[0-9]{1,18}")
+_AFFINE_ROWS = 8
+"""Fewer pairs say nothing of whether places lie alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +49,10 @@ class RowMatch:
         Parameters
         ----------
         values
-            (n, g), of the table's rows.
+            (m, g), of the table's rows `of`.
         """
         sums = np.zeros((self.n_rows, values.shape[1]))
-        np.add.at(sums, self.row, values[self.of])
+        np.add.at(sums, self.row, values)
         count = np.bincount(self.row, minlength=self.n_rows)[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.where(count > 0, sums / count, np.nan), np.float32)
@@ -61,9 +63,10 @@ def row_match(
 ) -> RowMatch:
     """The rows of a table that lie on a tissue's rows.
 
-    Ids come first; running numbers count as ids only where places, if any, agree. Then places: to a
-    spot belong all rows within it, to a cell the nearest within 5 µm. A table of spots on other
-    places, or of detected cells, is so averaged over the measured spots.
+    Ids come first, where the table's places, if any, do not speak against them; running numbers
+    only where they agree. Then places: to a spot belong all rows within it, to a cell the nearest
+    within 5 µm. A table of spots on other places, or of detected cells, is so averaged over the
+    measured spots.
 
     Parameters
     ----------
@@ -79,8 +82,13 @@ def row_match(
     section = tissue.section
     ways = _ways(table, tissue, placed_in)
     pairs = _by_id(table, section.ids)
-    if pairs is not None and _ids_hold(table, tissue, ways, pairs):
-        return _match(tissue, table, *pairs, "by id")
+    doubt = ""
+    if pairs is not None:
+        why = _ids_hold(table, tissue, ways, pairs)
+        if why is not None:
+            return _match(tissue, table, *pairs, "by id", why)
+        if not _are_running(tissue, pairs):
+            doubt = " Its ids name other rows than its places do, so they were not gone by."
     if not ways:
         raise BadTable(
             f"{table.path.name} has neither ids nor places of the measured {section.row_kind} of "
@@ -92,9 +100,9 @@ def row_match(
         raise BadTable(
             f"Only {best.share:.0%} of the measured {section.row_kind} of {section.name} have a "
             f"row of {table.path.name} upon them ({best.source}); check that it was predicted on "
-            "this picture, and in which unit its places are."
+            f"this picture, and in which unit its places are.{doubt}"
         )
-    return _match(tissue, table, best.row, best.of, f"by place ({best.source})")
+    return _match(tissue, table, best.row, best.of, f"by place ({best.source})", doubt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,40 +227,75 @@ def _barcodes(ids: Sequence[str]) -> tuple[str, ...] | None:
     return barcodes if len(set(barcodes)) == len(ids) else None
 
 
+def _are_running(tissue: Tissue, pairs: tuple[IntArray, IntArray]) -> bool:
+    """Whether the ids of the rows found are numbers, which may be anybody's."""
+    ids = tissue.section.ids
+    return all(_RUNNING.fullmatch(ids[i]) for i in pairs[0].tolist())
+
+
 def _ids_hold(
     table: PredictionTable,
     tissue: Tissue,
     ways: Sequence[_Way],
     pairs: tuple[IntArray, IntArray],
-) -> bool:
-    """Whether rows of one id are the same: running numbers alone may be anybody's."""
+) -> str | None:
+    """What to say of rows of one id where they are the same; None where they are not."""
     row, of = pairs
-    ids = tissue.section.ids
-    if not all(_RUNNING.fullmatch(ids[i]) for i in row[:100].tolist()):
-        return True
+    section = tissue.section
+    running = _are_running(tissue, pairs)
     if not table.places:
-        numbers = np.array([int(ids[i]) for i in row.tolist()])
-        running = len(numbers) == np.ptp(numbers) + 1
-        # Counted from the first row to the last, they are the same only if there are as many.
-        return not running or len(table) == len(ids)
-    reach_um = (tissue.section.spot_diameter_um or 2 * CELL_REACH_UM) / 2
+        if running:
+            numbers = np.array([int(section.ids[i]) for i in row.tolist()])
+            counted = len(numbers) == np.ptp(numbers) + 1
+            # Counted from the first row to the last, they are the same only if there are as many.
+            if counted and len(table) != len(section):
+                return None
+        return (
+            " It has no places to check that by, and ids may recur from one section or run to "
+            "another."
+        )
+    reach_um = (section.spot_diameter_um or 2 * CELL_REACH_UM) / 2
     for way in ways:
         if way.away is None:
             if {*zip(row.tolist(), of.tolist(), strict=True)} <= {
                 *zip(way.row.tolist(), way.of.tolist(), strict=True)
             }:
-                return True
+                return ""
         else:
-            away_um = np.hypot(*(way.away[of] - tissue.section.centers_um[row]).T)
+            away_um = np.hypot(*(way.away[of] - section.centers_um[row]).T)
             if float(np.median(away_um)) <= reach_um:
-                return True
-    return False
+                return ""
+    if running or any(places.frame == "um" for places in table.places):
+        return None
+    measured_um = section.centers_um[row]
+    if any(_lie_alike(places.xy[of], measured_um, reach_um) for places in table.places):
+        return (
+            " Its places agree with the measured ones only after an affine map, and ids may recur "
+            "from one section or run to another."
+        )
+    return None
+
+
+def _lie_alike(given: Points, measured_um: Points, reach_um: float) -> bool:
+    """Whether an affine map brings one upon the other: places may be in the instrument's frame, or
+    in pixels of a smaller picture."""
+    if len(given) < _AFFINE_ROWS:
+        return False
+    known = np.column_stack([given - given.mean(axis=0), np.ones(len(given))])
+    fitted, *_ = np.linalg.lstsq(known, measured_um, rcond=None)
+    return float(np.median(np.hypot(*(known @ fitted - measured_um).T))) <= reach_um
 
 
 def _match(
-    tissue: Tissue, table: PredictionTable, row: IntArray, of: IntArray, how: str
+    tissue: Tissue, table: PredictionTable, row: IntArray, of: IntArray, how: str, doubt: str
 ) -> RowMatch:
-    """Pairs of the section's rows as pairs of those that are looked at."""
+    """Pairs of the section's rows as pairs of those that are looked at.
+
+    Parameters
+    ----------
+    how, doubt
+        They were found, and what speaks against it.
+    """
     at = np.full(len(tissue.section), -1, np.int64)
     at[tissue.rows] = np.arange(len(tissue))
     kept = at[row] >= 0
@@ -267,6 +310,6 @@ def _match(
     means = f", the mean of {len(row) / found:.1f} rows each" if len(row) > 1.05 * found else ""
     told = (
         f"{found} of {len(tissue)} {section.row_kind} of {section.name} have a prediction in "
-        f"{table.path.name}, found {how}{means}."
+        f"{table.path.name}, found {how}{means}.{doubt}"
     )
     return RowMatch(row, of, len(tissue), told)

@@ -1,4 +1,4 @@
-"""Whether something was trained on the tissue that it is to be validated on."""
+"""Whether tissue is the same again: among what something was trained on, or among itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from napari_past.errors import PastError
 from napari_past.model.patient import patient_digest
 from napari_past.model.traces import TrainingTraces
-from napari_past.slide.thumbprint import same_tissue, thumbprint
+from napari_past.slide.thumbprint import same_tissue
 from napari_past.spatial.section import UNKNOWN_PATIENT
 from napari_past.validation.tissue import Tissue
 
@@ -36,10 +36,22 @@ def seen_patients(tissues: Sequence[Tissue], traces: TrainingTraces) -> tuple[st
     )
 
 
+def same_slides(tissues: Sequence[Tissue]) -> tuple[int, ...]:
+    """The place of the first tissue on the same H&E, for each: in the same file, in another
+    format, or another way up. A piece that was cut out of another slide is not known again."""
+    first: list[int] = []
+    for i, tissue in enumerate(tissues):
+        first.append(next((first[k] for k in range(i) if _one_slide(tissues[k], tissue)), i))
+    return tuple(first)
+
+
+def _one_slide(a: Tissue, b: Tissue) -> bool:
+    return a.fingerprint == b.fingerprint or same_tissue(a.thumbprint, b.thumbprint)
+
+
 def _seen(tissue: Tissue, traces: TrainingTraces) -> bool:
     if tissue.fingerprint in traces.images:
         return True
     if not traces.thumbprints:
         return False
-    look = thumbprint(tissue.slide)
-    return any(same_tissue(look, other) for other in traces.thumbprints)
+    return any(same_tissue(tissue.thumbprint, other) for other in traces.thumbprints)

@@ -12,7 +12,8 @@ from napari_past.validation.folds import HoldOut
 from napari_past.validation.intervals import LEAST_BLOCKS, LEAST_UNITS
 from napari_past.validation.predictor import Predictor
 from napari_past.validation.result import IntervalOver, PredictorResult
-from napari_past.validation.tissue import MEASURED_UNIT, Tissue
+from napari_past.validation.tissue import MEASURED_UNIT, Tissue, in_measured_unit
+from napari_past.validation.training_mean import TrainingMean
 
 SMALL_PANEL = 5000
 """With fewer measured genes counts per 10k are not those of a whole transcriptome."""
@@ -46,19 +47,45 @@ def seen_warnings(name: str, seen: Sequence[str], patients: Sequence[str]) -> It
         )
 
 
-def held_out_note(hold_out: HoldOut, predictors: Sequence[Predictor]) -> str:
-    """How baselines were fitted; the first predictor is the one that is validated."""
+def trace_warnings(predictor: Predictor, traced: bool) -> Iterator[str]:
+    """That nobody can tell whether tissue was trained on."""
+    if not traced:
+        yield (
+            f"What {predictor.name} was trained on is not known here, so nobody can tell whether "
+            f"this tissue, or this patient, was part of it."
+        )
+
+
+def one_slide_refusal(a: Tissue, b: Tissue) -> str:
+    """Why one H&E cannot be of two patients."""
+    one, other = a.section, b.section
+    return (
+        f"{one.name} and {other.name} show the same H&E ({one.image.name} and "
+        f"{other.image.name}), but are given as of two patients, {one.patient} and "
+        f"{other.patient}; give both the same patient, or leave one out."
+    )
+
+
+def held_out_note(hold_out: HoldOut, predictors: Sequence[Predictor], traced: bool) -> str:
+    """How baselines were fitted; the first predictor is the one that is validated.
+
+    Parameters
+    ----------
+    traced
+        Whether anything is known of what that one was trained on.
+    """
     if not hold_out.folds:
         return f"No baseline was fitted: {hold_out.sentence}."
     if not any(predictor.fitted_here for predictor in predictors):
         return "Nothing was fitted on this tissue."
-    beside = (
-        "What was fitted here, the validated predictor among it,"
-        if predictors[0].fitted_here
-        else "Baselines, fitted on this very tissue as the validated predictor was not,"
-    )
+    if predictors[0].fitted_here:
+        beside = "What was fitted here, the validated predictor among it,"
+    elif traced:
+        beside = "Baselines, fitted on this very tissue as the validated predictor was not,"
+    else:
+        beside = "Baselines, fitted on this very tissue,"
     note = f"{beside} predicted only rows held out: {hold_out.sentence}."
-    if hold_out.by != "strip":
+    if hold_out.by in ("patient", "section"):
         return note
     return (
         f"{note} Their correlations are of what they add to the mean of the rows they were fitted "
@@ -66,30 +93,84 @@ def held_out_note(hold_out: HoldOut, predictors: Sequence[Predictor]) -> str:
     )
 
 
-def interval_note(over: IntervalOver | None, rows: ComparedRows, blocks: BlockIntervals) -> str:
-    """What the interval covers, or why there is none."""
-    patients = len(rows.patients)
+def field_warnings(predictors: Sequence[Predictor], reach_um: float) -> Iterator[str]:
+    """That distances were kept to what others see, where nobody knows what one sees."""
+    blind = [
+        one.name
+        for one in predictors
+        if one.field_um <= 0 and not isinstance(one, TrainingMean)  # which sees nothing
+    ]
+    if blind:
+        yield (
+            f"How much H&E {_listed(blind)} sees around a row is not known (--field-um tells it): "
+            f"rows that are kept apart lie {reach_um:.0f} µm apart, and share pixels where it sees "
+            f"more."
+        )
+
+
+def spot_warnings(tissues: Sequence[Tissue]) -> Iterator[str]:
+    """That nothing tells whether spots are in place."""
+    names = [t.section.name for t in tissues if t.section.spot_diameter_um is not None]
+    if names:
+        yield (
+            f"How far the spots of {_listed(names)} lie off cannot be told from the H&E: a shift "
+            f"lowers every figure here, and nothing else would show it; look at some of them."
+        )
+
+
+def left_out(tissue: Tissue) -> str:
+    """That a section is not among those that were validated on."""
+    section = tissue.section
+    return (
+        f"{section.name} was left out, because not one of its {len(tissue)} {section.row_kind} is "
+        f"predicted; check its placement and its predictions."
+    )
+
+
+def interval_note(
+    over: IntervalOver | None, rows: ComparedRows, blocks: BlockIntervals, twice: bool
+) -> str:
+    """What the interval covers, or why there is none.
+
+    Parameters
+    ----------
+    twice
+        Whether sections lie on the same tissue.
+    """
+    patients = len(rows.telling_patients)
     if over == "patients":
         return (
             f"95 % interval of the mean over {patients} patients, drawn with replacement: what to "
-            f"expect of further patients like these."
+            f"expect of the mean over such patients."
         )
     if over == "blocks":
-        whose = "this section" if len(rows.tissues) == 1 else f"these {len(rows.tissues)} sections"
+        sections = sum(len(kept) >= LEAST_ROWS for kept in rows.kept)
+        whose = "one section" if sections == 1 else f"{sections} sections"
         return (
             f"95 % interval from {blocks.blocks} blocks of {whose}, up to "
             f"{blocks.side_um:.0f} µm wide and drawn with replacement, without the rows within "
             f"{blocks.reach_um / 2:.0f} µm of a border between two ({1 - blocks.share:.0%}), so "
-            f"that none share pixels: it says nothing of other tissue or of other patients"
-            f"{_ALIKE if len(rows.tissues) > patients else ''}."
+            f"that rows of two blocks lie {blocks.reach_um:.0f} µm or more apart: it says nothing "
+            f"of other tissue or of other patients"
+            f"{_ALIKE if sections > patients else ''}."
         )
-    blocks_there = "one block" if blocks.blocks == 1 else f"{blocks.blocks} blocks"
+    if twice:
+        return (
+            f"No interval: it takes {LEAST_UNITS} patients, because blocks of sections that lie on "
+            f"the same tissue would count twice."
+        )
     patients_there = "one patient" if patients == 1 else f"{patients} patients"
     return (
         f"No interval: it takes {LEAST_UNITS} patients, or {LEAST_BLOCKS} blocks of tissue at "
         f"least {blocks.least_side_um:.0f} µm wide with about as many rows each (and two in every "
-        f"section), but here are {patients_there} and {blocks_there}."
+        f"section), but here {'is' if patients == 1 else 'are'} {patients_there}, and the blocks "
+        f"here, of which small ones count less, amount to {blocks.worth:.1f}{_fewest(blocks)}."
     )
+
+
+def _fewest(blocks: BlockIntervals) -> str:
+    amounts = blocks.equal_blocks
+    return f" ({min(amounts):.1f} in the smallest section)" if len(amounts) > 1 else ""
 
 
 def row_warnings(rows: ComparedRows) -> Iterator[str]:
@@ -111,7 +192,7 @@ def row_warnings(rows: ComparedRows) -> Iterator[str]:
 def unit_warnings(tissues: Sequence[Tissue], predictor: Predictor) -> Iterator[str]:
     """Where amounts cannot, or hardly, be compared."""
     unit = predictor.unit
-    if unit is None or not unit.startswith(MEASURED_UNIT):
+    if not in_measured_unit(unit):
         known = "in an unknown unit" if unit is None else f"in {unit}"
         yield (
             f"{predictor.name} predicts {known}, measured is {MEASURED_UNIT}: errors and the slope "

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from napari_past.errors import PastError
 from napari_past.slide import Slide
+from napari_past.slide.thumbprint import thumbprint
 from napari_past.spatial.section import MeasuredSection
 from napari_past.types import Region
 from napari_past.validation.genes import log1p_cp10k
@@ -61,6 +62,11 @@ class Tissue:
         return self.section.centers_um[self.rows]
 
     @cached_property
+    def thumbprint(self) -> str:
+        """Of the H&E, by which it is known again in another file; the slide is read once."""
+        return thumbprint(self.slide)
+
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """(k,) of the rows."""
         return tuple(self.section.ids[i] for i in self.rows.tolist())
@@ -75,6 +81,14 @@ class Tissue:
         """Measured values of genes that were measured, float32 (k, len(genes))."""
         place = {gene: i for i, gene in enumerate(self.genes)}
         return np.asarray(self.sparse[:, [place[g] for g in genes]].toarray(), np.float32)
+
+
+def in_measured_unit(unit: str | None) -> bool:
+    """Whether values are in `MEASURED_UNIT`, be it with a remark behind a comma or in brackets."""
+    if unit is None or not unit.startswith(MEASURED_UNIT):
+        return False
+    remark = unit.removeprefix(MEASURED_UNIT).strip()
+    return not remark or remark[0] in ",("
 
 
 def tissue_of(

@@ -150,7 +150,7 @@ def side_by_side_has_one_scale(qtbot, viewer, widget) -> None:
     left = [layers[i].name for i in grid.contents_at((0, 0), layers)]
     assert right == ["drawn (measured side)", "KRT19 measured · lab (other)"]
     assert "drawn" in left
-    assert "KRT19 · past-mini per measured cell" in left
+    assert "KRT19 predicted · past-mini per measured cell" in left
     assert layers["drawn (measured side)"].data[0] is layers["drawn"].data[0]
     shown = widget.tissue.shown
     assert shown.predicted.limits == shown.measured.limits
@@ -206,7 +206,7 @@ def test_swipe_shows_each_row_on_one_side_alone(looking, qtbot, rows_um):
     assert not left_out("measured").any()
     flip(viewer)
     settle(qtbot, widget)
-    assert shown_layers(viewer) == ["KRT19 · past-mini per measured cell"]
+    assert shown_layers(viewer) == ["KRT19 predicted · past-mini per measured cell"]
     the_pointer_tells_both(viewer, widget, rows_um)
     # Another model: what was predicted by the former one is gone, the way to look stays.
     former = widget.tissue.shown
@@ -214,7 +214,7 @@ def test_swipe_shows_each_row_on_one_side_alone(looking, qtbot, rows_um):
     qtbot.waitUntil(lambda: widget.tissue.shown not in (None, former), timeout=LONG_MS)
     qtbot.waitUntil(lambda: widget.tissue.canvas.way is RowsWay.PREDICTED, timeout=LONG_MS)
     settle(qtbot, widget)
-    assert shown_layers(viewer) == ["KRT19 · past-mini per measured cell"]
+    assert shown_layers(viewer) == ["KRT19 predicted · past-mini per measured cell"]
     npt.assert_allclose(widget.tissue.shown.raw[1], former.raw[1])
 
 

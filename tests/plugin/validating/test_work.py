@@ -168,7 +168,7 @@ def test_the_widget_gives_what_the_command_line_gives_to_the_bit(
         "--model", tiny_model_file, "--unit", "um", "--types", "type", "--patient", "P",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    for suffix in (".html", ".genes.csv", ".json"):
+    for suffix in (".html", ".genes.csv", ".validation.json"):
         widget, line = ((tmp_path / f"{n}{suffix}").read_bytes() for n in ("widget", "line"))
         assert widget == line, suffix
 
@@ -210,7 +210,9 @@ def test_the_badge_rests_on_it_and_goes_back(validating, found, tiny, qtbot):
     validating.evidence_changed.connect(box.tell_badge_again)
     dialog = validating.dialog
     assert not dialog.use.isEnabled(), "nothing to rest on yet"
-    validating._on_validated(found)
+    # As of a model that tells what it was trained on; of others badges are grey.
+    traced = replace(found, evidence=found.evidence.model_copy(update={"traced": True}))
+    validating._on_validated(traced)
     (facts,) = found.validation.tissues
     told = f"tiny on drawn · 1 patient · single cells · {facts.rows} rows, 4 genes."
     assert dialog.candidate.text() == f"The result shown: {told}"
@@ -269,7 +271,7 @@ def test_the_result_outlives_slide_and_model(validating, found, qtbot, tmp_path)
     assert not dialog.use.isEnabled(), "it is of another model"
     dialog.saved_as.set_text(str(tmp_path / "page.md"))
     done(qtbot, validating, validating.save)
-    assert read_lab_evidence(tmp_path / "page.json") == found.evidence
+    assert read_lab_evidence(tmp_path / "page.validation.json") == found.evidence
     for name, why in (("page.txt", ".html or .md"), ("page.html", "page.genes.csv is there")):
         dialog.saved_as.set_text(str(tmp_path / name))
         validating.save()

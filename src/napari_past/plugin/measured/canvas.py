@@ -94,7 +94,8 @@ class MeasuredCanvas(QObject):
             self.swipe.begin()
         # In two halves the left one is of what was predicted.
         sides = told if len(told) > 1 else ["", *told]
-        self.words.tell(*sides) if told else self.words.tell("")
+        lines = [side.replace(" · ", "\n ", 1) for side in sides]
+        self.words.tell(*lines) if told else self.words.tell("")
 
     def leave(self) -> None:
         """Take the layers away; one canvas again."""
@@ -183,5 +184,5 @@ def _name(quantity: str, shown: RowsShown, here: OnSlide, model: str) -> str:
     if quantity == "measured":
         return f"{shown.name} measured · {here.label}"
     if quantity == "predicted":
-        return f"{shown.name} · {model} per {here.row}"
+        return f"{shown.name} predicted · {model} per {here.row}"
     return f"{shown.name} predicted − measured · {model}"

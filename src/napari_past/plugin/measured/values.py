@@ -14,7 +14,7 @@ from napari_past.plugin.staining import Channel, Look, Staining, automatic_limit
 from napari_past.validation.model_predictor import model_symbols
 from napari_past.validation.result import standardised
 from napari_past.validation.row_cells import RowCells
-from napari_past.validation.tissue import MEASURED_UNIT
+from napari_past.validation.tissue import MEASURED_UNIT, in_measured_unit
 
 RESIDUAL_COLOURS = "coolwarm"
 """Blue to red over grey: told apart by colour-blind eyes."""
@@ -102,7 +102,7 @@ def rows_shown(asked: RowsAsked) -> RowsShown | None:
     if cells is not None:
         predicted = np.asarray(cells.expression(list(shared)).mean(axis=1), np.float32)
     unit = "" if model is None else model.unit_of(next(iter(shared)))
-    same_unit = model is None or unit.startswith(MEASURED_UNIT)
+    same_unit = model is None or in_measured_unit(unit)
     as_deviations = asked.standard or not same_unit
     rows = np.arange(0) if here.tissue is None else here.tissue.rows
     left = None if predicted is None else _residual(predicted, measured[rows])

@@ -9,7 +9,7 @@ from napari_past.plugin.latest import Latest
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.validation.result import Validation
 from napari_past.validation.row_map import gene_maps
-from napari_past.validation.tissue import MEASURED_UNIT
+from napari_past.validation.tissue import in_measured_unit
 
 CHOOSE = "Click a gene in the table of genes: its maps are drawn here."
 TOLD = (
@@ -67,7 +67,7 @@ class ValidationMaps(QWidget):
             self.words.setText(NOT_KEPT.format(gene=gene))
             return
         about = validation.about
-        same_unit = (validation.unit or "").startswith(MEASURED_UNIT)
+        same_unit = in_measured_unit(validation.unit)
         self._latest.ask(lambda: (gene, gene_maps(maps, column, gene, about, same_unit)))
 
     def _on_drawn(self, found: tuple[str, str]) -> None:

@@ -20,7 +20,7 @@ from napari_past.validation.evidence_of import lab_evidence
 from napari_past.validation.imported import ImportedTable, read_predictions
 from napari_past.validation.model_notes import model_notes
 from napari_past.validation.model_predictor import ModelPredictor, model_symbols
-from napari_past.validation.page import validation_files
+from napari_past.validation.page_files import validation_files
 from napari_past.validation.plots import means_svg, sorted_r_svg
 from napari_past.validation.predictor import Predictor, Watch
 from napari_past.validation.protocol import validate
