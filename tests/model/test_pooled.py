@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -288,12 +288,16 @@ def test_batches_are_halved_where_memory_runs_out(error):
 @pytest.mark.parametrize(
     ("gains_until", "fits", "found"), [(256, 4096, 256), (4096, 300, 256), (4096, 4096, 1024)]
 )
-def test_batches_grow_while_it_is_worth_it(gains_until, fits, found):
+def test_batches_grow_while_it_is_worth_it(gains_until, fits, found, monkeypatch):
+    now_s = [0.0]
+    clock = SimpleNamespace(perf_counter=lambda: now_s[0])
+    monkeypatch.setattr("napari_past.model.encoding.time", clock)
+
     def encode(n):
         if n > fits:
             raise torch.cuda.OutOfMemoryError("too much")
         # As a device that takes as long for a few as for `gains_until`.
-        time.sleep(0.05 * max(1, n / gains_until))
+        now_s[0] += 0.05 * max(1, n / gains_until)
         return torch.zeros(n)
 
     batches = Batches(64, 1024)
