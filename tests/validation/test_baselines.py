@@ -18,6 +18,10 @@ from napari_past.validation.training_mean import TrainingMean
 GENES = ("A", "B", "C")
 
 
+def _ridge(features):
+    return FoldRidge(lambda tissue, watch: features)
+
+
 @pytest.fixture(scope="module")
 def tissue(at):
     """A follows x, as the picture's shade does; B and C are noise."""
@@ -47,12 +51,12 @@ def test_what_is_held_out_plays_no_part(tissue, folds, at):
     """Counts of held-out rows and of the buffer are changed: their predictions stay."""
     features = np.random.default_rng(1).normal(size=(120, 6)).astype(np.float32)
     features[:, 0] = tissue.row_um[:, 0] / 500
-    (before,) = FoldRidge().predict([features], [tissue], folds, GENES, NOBODY)
+    (before,) = _ridge(features).predict([tissue], folds, GENES, NOBODY)
     fold = folds[1]
     counts = tissue.section.counts.toarray()
     counts[~fold.train[0]] = counts[~fold.train[0]][::-1] * [7, 1, 3]
     changed = at(tissue.row_um, counts, GENES)
-    (after,) = FoldRidge().predict([features], [changed], folds, GENES, NOBODY)
+    (after,) = _ridge(features).predict([changed], folds, GENES, NOBODY)
     np.testing.assert_array_equal(after[fold.held[0]], before[fold.held[0]])
     assert np.abs(after - before).max() > 0.01  # other folds were fitted on them
 
@@ -61,8 +65,8 @@ def test_each_fold_is_a_ridge_of_its_training_rows(tissue, folds):
     rng = np.random.default_rng(2)
     features = rng.normal(size=(120, 4)).astype(np.float32)
     features[5] = np.nan
-    ridge = FoldRidge()
-    (values,) = ridge.predict([features], [tissue], folds, GENES, NOBODY)
+    ridge = _ridge(features)
+    (values,) = ridge.predict([tissue], folds, GENES, NOBODY)
     assert np.isnan(values[5]).all()
     measured, known = tissue.measured(GENES), np.isfinite(features).all(axis=1)
     assert known.sum() == 119
@@ -74,10 +78,10 @@ def test_each_fold_is_a_ridge_of_its_training_rows(tissue, folds):
         ]
         assert any(np.allclose(values[held], one, atol=1e-5) for one in candidates)
     # Asked for one gene after the other, the penalty is the same.
-    alone = [ridge.predict([features], [tissue], folds, (g,), NOBODY)[0] for g in GENES]
+    alone = [ridge.predict([tissue], folds, (g,), NOBODY)[0] for g in GENES]
     np.testing.assert_allclose(np.concatenate(alone, axis=1)[known], values[known], atol=1e-5)
     np.testing.assert_allclose(
-        FoldRidge().predict([features], [tissue], folds, ("B",), NOBODY)[0][known],
+        _ridge(features).predict([tissue], folds, ("B",), NOBODY)[0][known],
         values[known][:, 1:2],
         atol=1e-5,
     )

@@ -7,7 +7,6 @@ a pickle may ask for, `argparse.Namespace` alone is allowed beside torch's own t
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import pickle
 import re
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from napari_past.errors import BadModel, PastError
+from napari_past.files import file_sha256
 from napari_past.model.card import (
     CARD_SCHEMA,
     Card,
@@ -81,7 +81,7 @@ def convert_checkpoint(path: Path, mpp: float | None = None, sha256: str | None 
     """
     if mpp is not None and not 0.02 < mpp < 20:
         raise PastError(f"µm/px lie between 0.02 and 20, but got {mpp:g}; give that of the crops.")
-    digest = sha256 or _sha256(path)
+    digest = sha256 or file_sha256(path)
     target = installed_path(f"past-{digest[:12]}")
     if _is_made(target, mpp):
         return target
@@ -96,11 +96,6 @@ def convert_checkpoint(path: Path, mpp: float | None = None, sha256: str | None 
     write_model_stream(target, card, layout, _float32(path, layout))
     _log.warning("%s was made a model file, once: %s", path, target)
     return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_made(target: Path, mpp: float | None) -> bool:

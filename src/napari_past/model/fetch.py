@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_past.errors import BadModel, PastError, UnknownModel
+from napari_past.files import file_sha256
 from napari_past.model.download import Told, discard, download
 from napari_past.model.folder import made_models_folder
 from napari_past.model.zoo import bundled_models
@@ -122,8 +122,7 @@ def _model_file(checkpoint: Path, mpp: float | None, digest: str) -> Path:
 
 def _checked(file: Path, sha256: str | None, name: str) -> str:
     """The file's SHA-256, if it is the one that was expected."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = file_sha256(file)
     if sha256 is not None and digest != sha256:
         raise BadModel(
             f"{name} has the SHA-256 {digest}, but {sha256} was expected; fetch it again, or check "

@@ -7,7 +7,6 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDialog,
     QFormLayout,
     QHBoxLayout,
     QProgressBar,
@@ -24,6 +23,7 @@ from napari_past.model.vocabulary import ASSAYS
 from napari_past.plugin.bank_build import BankBuild
 from napari_past.plugin.bank_request import BankRequest
 from napari_past.plugin.path_field import PathField
+from napari_past.plugin.telling_dialog import TellingDialog
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.types import RESEARCH_USE
 
@@ -36,7 +36,7 @@ INTRODUCTION = (
 )
 
 
-class BankDialog(QDialog):
+class BankDialog(TellingDialog):
     """Emits `built` with the folder of the new model.
 
     Parameters
@@ -68,7 +68,6 @@ class BankDialog(QDialog):
         self.technology.setCurrentText("Xenium")
         self.species.addItems(list(SPECIES))
         self.out = PathField("Folder of the new model", "", folder=True)
-        self.message = WrappedLabel()
         self.progress = QProgressBar()
         self.progress.setFormat("%v of %m cells")
         self.start = QPushButton("Build")
@@ -125,11 +124,6 @@ class BankDialog(QDialog):
         self._propose()
         self._arrange()
 
-    def come_up(self) -> None:
-        """Show the dialog, on top of other windows."""
-        self.show()
-        self.raise_()
-
     def cancel(self) -> None:
         """End the work that goes on; nothing is left of it."""
         self.build.cancel()
@@ -151,14 +145,14 @@ class BankDialog(QDialog):
         )
 
     def _on_cells(self) -> None:
-        self._tell("")
+        self.tell("")
         parts = TableParts((), (), 0)
         if self.cells.text:
             try:
                 parts = read_table_parts(self.cells.text)
-                self._tell(f"{parts.cells:,} cells.")
+                self.tell(f"{parts.cells:,} cells.")
             except PastError as exc:
-                self._tell(str(exc))
+                self.tell(str(exc))
         self._offer(parts)
         self._propose()
 
@@ -189,34 +183,30 @@ class BankDialog(QDialog):
         try:
             self.build.start(self.request())
         except PastError as exc:
-            self._tell(str(exc))
+            self.tell(str(exc))
             return
         self.progress.setRange(0, 0)
-        self._tell("Reading the model and the cells …")
+        self.tell("Reading the model and the cells …")
         self._arrange()
 
     def _on_progress(self, done: int, cells: int) -> None:
         self.progress.setRange(0, cells)
         self.progress.setValue(done)
         last = "Writing the bank …" if done == cells else "Encoding …"
-        self._tell(last)
+        self.tell(last)
 
     def _on_built(self, folder: str, told: str) -> None:
-        self._tell(told)
+        self.tell(told)
         self._arrange()
         self.built.emit(folder)
 
     def _on_failed(self, why: str) -> None:
-        self._tell(why)
+        self.tell(why)
         self._arrange()
 
     def _on_cancelled(self) -> None:
-        self._tell("Cancelled; nothing was written.")
+        self.tell("Cancelled; nothing was written.")
         self._arrange()
-
-    def _tell(self, text: str) -> None:
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
 
     def _arrange(self) -> None:
         """What can be done now."""

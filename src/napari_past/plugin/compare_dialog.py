@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDialog,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -30,9 +29,11 @@ from napari_past.plugin.compare_request import (
     PredictedInView,
 )
 from napari_past.plugin.figure_pane import FigurePane
+from napari_past.plugin.layouts import row_of
 from napari_past.plugin.pair_list import PairList
 from napari_past.plugin.save_field import SaveField
 from napari_past.plugin.side_box import SideBox
+from napari_past.plugin.telling_dialog import TellingDialog
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.types import RESEARCH_USE
 
@@ -51,7 +52,7 @@ FROM_FILE = "A calibration in a file…"
 QUANTITIES: tuple[Quantity, ...] = ("od", "h-score", "percent")
 
 
-class CompareDialog(QDialog):
+class CompareDialog(TellingDialog):
     """Emits what the user wants; the part that owns it does the work."""
 
     compare_wanted = Signal()
@@ -110,7 +111,6 @@ class CompareDialog(QDialog):
         self.report_as = SaveField("Validation report", "HTML (*.html);;Markdown (*.md)")
         self.report = QPushButton("Write validation report")
         self.load = QPushButton("Load the new model")
-        self.message = WrappedLabel()
         self.close_button = QPushButton("Close")
         for button in self._buttons:
             button.setAutoDefault(False)
@@ -155,15 +155,6 @@ class CompareDialog(QDialog):
     def set_running(self, running: bool) -> None:
         self._running = running
         self._arrange()
-
-    def tell(self, text: str) -> None:
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-
-    def come_up(self) -> None:
-        """Show the window, on top of others."""
-        self.show()
-        self.raise_()
 
     # ---- what it says ------------------------------------------------------------------------
 
@@ -223,11 +214,11 @@ class CompareDialog(QDialog):
         layout.addLayout(head)
         layout.addWidget(self.predicted)
         layout.addWidget(self.measured)
-        layout.addLayout(_row(self.add, self.table, self.remove))
+        layout.addLayout(row_of(self.add, self.table, self.remove))
         layout.addWidget(self.pairs, 1)
         layout.addLayout(_form(("Measured", self.quantity), ("Estimate with", self.estimate)))
         layout.addWidget(self.same_section)
-        layout.addLayout(_row(self.compare, self.stop))
+        layout.addLayout(row_of(self.compare, self.stop))
         return layout
 
     def _result(self) -> QVBoxLayout:
@@ -237,14 +228,14 @@ class CompareDialog(QDialog):
         layout = QVBoxLayout()
         layout.addWidget(self.figures, 3)
         layout.addWidget(scroller, 2)
-        layout.addLayout(_row(QLabel("Clone"), self.clone, QLabel("Scanner"), self.scanner))
-        layout.addLayout(_row(self.saved_as, self.save))
-        layout.addLayout(_row(self.report_as, self.report))
+        layout.addLayout(row_of(QLabel("Clone"), self.clone, QLabel("Scanner"), self.scanner))
+        layout.addLayout(row_of(self.saved_as, self.save))
+        layout.addLayout(row_of(self.report_as, self.report))
         layout.addWidget(self.message)
         notice = WrappedLabel(RESEARCH_USE)
         notice.setStyleSheet("color: #9aa0a6;")
         layout.addWidget(notice)
-        last = _row(self.load, self.close_button)
+        last = row_of(self.load, self.close_button)
         last.insertStretch(0)
         layout.addLayout(last)
         return layout
@@ -293,10 +284,3 @@ def _form(*rows: tuple[str, QWidget]) -> QFormLayout:
     for label, field in rows:
         form.addRow(label, field)
     return form
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget)
-    return row

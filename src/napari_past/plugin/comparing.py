@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
@@ -13,7 +12,7 @@ from napari_past.calibration import is_pair_table, read_calibration, write_valid
 from napari_past.calibration.comparison import Comparison
 from napari_past.calibration.slide_pairs import read_pairs
 from napari_past.engine.measured import MeasuredStain
-from napari_past.errors import BadTable, Cancelled, PastError
+from napari_past.errors import BadTable, PastError
 from napari_past.model import Model
 from napari_past.model.folder import MODEL_SUFFIX
 from napari_past.plugin.compare_dialog import CompareDialog
@@ -30,6 +29,7 @@ from napari_past.plugin.compare_request import (
     save_calibration,
 )
 from napari_past.plugin.desk import Desk
+from napari_past.plugin.dialog_job import DialogJob
 from napari_past.plugin.job import Job
 from napari_past.plugin.region_scores import RegionScores
 from napari_past.plugin.unscored import Unscored
@@ -51,14 +51,12 @@ class Comparing(QObject):
         super().__init__(parent)
         self._scores, self._unscored, self._desk = scores, unscored, desk
         self._model: Model | None = None
-        self._job: Job | None = None
-        self._done: Callable[[object], None] = lambda _: None
-        self._target: Path | None = None
-        """The file that is being written."""
         self._result: Comparison | None = None
         self._saved: Path | None = None
         """The model that was written, for loading."""
         self.dialog = dialog = CompareDialog(parent)
+        self._work = DialogJob(dialog, self)
+        self._work.changed.connect(self.changed)
         dialog.predicted.view_wanted.connect(self._on_predicted_view)
         dialog.measured.view_wanted.connect(self._on_measured_view)
         dialog.add_wanted.connect(self._on_add)
@@ -72,7 +70,7 @@ class Comparing(QObject):
 
     @property
     def busy(self) -> bool:
-        return self._job is not None
+        return self._work.busy
 
     @property
     def result(self) -> Comparison | None:
@@ -182,8 +180,7 @@ class Comparing(QObject):
 
     def cancel(self) -> None:
         """End at the next pair of slides."""
-        if self._job is not None:
-            self._job.cancel()
+        self._work.cancel()
 
     # ---- slides in view ----------------------------------------------------------------------
 
@@ -270,30 +267,8 @@ class Comparing(QObject):
         target: Path | None = None,
     ) -> None:
         """Do some work beside the GUI thread, which writes `target` if any."""
-        self._done, self._target = done, target
-        self._job = Job(work)
-        self._job.ended.connect(self._on_ended)
-        self.dialog.set_running(True)
+        self._work.run(work, done, target)
         self.dialog.tell(label)
-        self._job.start()
-        self.changed.emit()
-
-    def _on_ended(self, error: BaseException | None) -> None:
-        job, self._job = self._job, None
-        assert job is not None
-        self.dialog.set_running(False)
-        if error is None and not job.cancelled():
-            self._done(job.result)
-        elif error is None and self._target is not None:
-            self.dialog.tell(f"{self._target} was written before it could be cancelled.")
-        elif error is None or isinstance(error, Cancelled):
-            self.dialog.tell("Cancelled.")
-        elif isinstance(error, PastError):
-            self.dialog.tell(str(error))
-        else:
-            self.dialog.tell("It could not be done; see the notification.")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
-        self.changed.emit()
 
     def _on_compared(self, outcome: object) -> None:
         assert isinstance(outcome, Outcome)
@@ -302,7 +277,6 @@ class Comparing(QObject):
         save = found.calibration is not None
         report = found.validation is not None and not save
         self.dialog.allow(save=save, report=report, load=self._saved is not None)
-        self.dialog.tell("")
 
     def _on_saved(self, target: object) -> None:
         assert isinstance(target, Path)

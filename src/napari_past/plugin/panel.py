@@ -23,6 +23,7 @@ from napari_past.plugin.cell_details import CellDetails
 from napari_past.plugin.cutoff_box import CutoffBox
 from napari_past.plugin.export_box import ExportBox
 from napari_past.plugin.gene_box import GeneBox
+from napari_past.plugin.layouts import row_of, rule
 from napari_past.plugin.look_box import LookBox
 from napari_past.plugin.measured.box import MeasuredBox
 from napari_past.plugin.model_box import ModelBox
@@ -196,22 +197,16 @@ def _section(title: str, *widgets: QWidget) -> QWidget:
     layout.setSpacing(4)
     heading = QLabel(title)
     heading.setStyleSheet("font-weight: 600; font-size: 14px;")
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFixedHeight(1)
-    line.setStyleSheet("background: #5a626c;")
     layout.addWidget(heading)
-    layout.addWidget(line)
+    layout.addWidget(rule())
     for widget in widgets:
         layout.addWidget(widget)
     return box
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
+    row = row_of(*widgets)
     row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget)
     return row
 
 

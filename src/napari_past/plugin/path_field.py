@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWi
 
 
 class ChosenPath(QWidget):
-    """A line for a path and a button beside it, whose dialog is the heirs' affair.
+    """A line for a path and a button beside it; what it brings up is for the heirs to connect.
 
     Parameters
     ----------
@@ -27,14 +27,10 @@ class ChosenPath(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.edit, 1)
         layout.addWidget(self.choose)
-        self.choose.clicked.connect(self._on_choose)
 
     @property
     def text(self) -> str:
         return self.edit.text().strip()
-
-    def _on_choose(self) -> None:
-        raise NotImplementedError
 
 
 class PathField(ChosenPath):
@@ -47,6 +43,7 @@ class PathField(ChosenPath):
         self._folder = folder
         self._last = ""
         self.edit.editingFinished.connect(self._on_edited)
+        self.choose.clicked.connect(self._on_choose)
 
     def set_text(self, text: str) -> None:
         """Another path, of which nobody is told."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from qtpy.QtCore import Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
-    QDialog,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_past.plugin.report_file import ReportRequest
 from napari_past.plugin.save_field import SaveField
+from napari_past.plugin.telling_dialog import TellingDialog
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.report import MOST_MARKERS
 from napari_past.report.case_code import MOST_LETTERS
@@ -37,7 +37,7 @@ INTRODUCTION = (
 )
 
 
-class ReportDialog(QDialog):
+class ReportDialog(TellingDialog):
     """Emits `wanted` when a report is to be written, `cancelled` when it is not any more, and
     `code_typed` with the case code of the slide."""
 
@@ -59,7 +59,6 @@ class ReportDialog(QDialog):
             f"Markers that you looked at or set cut-offs for; {MOST_MARKERS} fit on a page."
         )
         self.out = SaveField("Report", "PDF (*.pdf);;HTML (*.html)")
-        self.message = WrappedLabel()
         self.progress = QProgressBar()
         self.write = QPushButton("Write")
         self.stop = QPushButton("Cancel")
@@ -156,11 +155,6 @@ class ReportDialog(QDialog):
         """
         return ReportRequest(self.case.text(), self.ticked, self.out.target()).checked()
 
-    def come_up(self) -> None:
-        """Show the dialog, on top of other windows."""
-        self.show()
-        self.raise_()
-
     def working(self, done: int, total: int, what: str) -> None:
         """The report is being made."""
         self._running, self._written = True, None
@@ -176,10 +170,6 @@ class ReportDialog(QDialog):
             self.out.written(written)
         self.tell(told)
         self._arrange()
-
-    def tell(self, text: str) -> None:
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
 
     def _on_open(self) -> None:
         if self._written is not None:

@@ -18,6 +18,7 @@ class SaveField(ChosenPath):
         super().__init__(title, pattern)
         self._agreed: Path | None = None
         """That the system's dialog has asked about, or that we wrote ourselves."""
+        self.choose.clicked.connect(self._on_choose)
 
     def set_text(self, text: str) -> None:
         """Propose a path; nobody agreed to overwrite it."""

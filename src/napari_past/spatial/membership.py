@@ -49,3 +49,22 @@ def assigned(centers_um: Points, spots: cKDTree, radius_um: float) -> tuple[Poin
     centers, rows = centers_um[inside], row[inside].astype(np.int64)
     order = np.lexsort((centers[:, 0], centers[:, 1], rows))
     return centers[order], rows[order]
+
+
+def row_means(
+    values: npt.NDArray[np.floating], row: IntArray, n_rows: int
+) -> npt.NDArray[np.float32]:
+    """Mean over what belongs to each row, float32 (n_rows, D); NaN for a row with nothing.
+
+    Parameters
+    ----------
+    values
+        (n, D).
+    row
+        (n,) the row of each.
+    """
+    sums = np.zeros((n_rows, values.shape[1]))
+    np.add.at(sums, row, values)
+    count = np.bincount(row, minlength=n_rows)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(count > 0, sums / count, np.nan), np.float32)

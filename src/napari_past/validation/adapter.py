@@ -159,8 +159,9 @@ class AdaptedTower:
 
     def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
-        self._features: dict[Tissue, npt.NDArray[np.float32]] = {}
-        self._ridge = FoldRidge()
+        self._ridge = FoldRidge(self._vectors)
+        self._width: int | None = None
+        """Of the vectors of the tissue that came first."""
         self.name = f"ridge on {adapter.name}"
         self.field_um = adapter.field_um
         self.sha256 = adapter.sha256
@@ -183,16 +184,17 @@ class AdaptedTower:
         ------
         AdapterFailed, Cancelled
         """
-        for tissue in tissues:
-            if tissue not in self._features:
-                self._features[tissue] = row_outputs(self._adapter, tissue, watch)
-        features = [self._features[tissue] for tissue in tissues]
-        if len({part.shape[1] for part in features}) > 1:
-            widths = " and ".join(sorted({str(part.shape[1]) for part in features}))
+        return self._ridge.predict(tissues, folds, genes, watch)
+
+    def _vectors(self, tissue: Tissue, watch: Watch) -> npt.NDArray[np.float32]:
+        found = row_outputs(self._adapter, tissue, watch)
+        first = self._width = self._width or found.shape[1]
+        if found.shape[1] != first:
+            widths = " and ".join(sorted({str(first), str(found.shape[1])}))
             raise AdapterFailed(
                 f"{self._adapter.name} gave vectors of {widths} numbers; give the same for all."
             )
-        return self._ridge.predict(features, tissues, folds, genes, watch)
+        return found
 
 
 def adapted(adapter: Adapter) -> AdaptedModel | AdaptedTower:

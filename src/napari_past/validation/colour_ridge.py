@@ -32,8 +32,7 @@ class ColourRidge:
     traces: TrainingTraces = NO_TRACES
 
     def __init__(self) -> None:
-        self._ridge = FoldRidge()
-        self._features: dict[Tissue, npt.NDArray[np.float32]] = {}
+        self._ridge = FoldRidge(row_colours)
 
     def genes(self, measured: Sequence[str]) -> tuple[str, ...]:
         """All of them."""
@@ -47,11 +46,7 @@ class ColourRidge:
         watch: Watch,
     ) -> list[npt.NDArray[np.float32]]:
         """Values (k, G) from read-outs that were fitted on each fold's training rows."""
-        for tissue in tissues:
-            if tissue not in self._features:
-                self._features[tissue] = row_colours(tissue, watch)
-        features = [self._features[tissue] for tissue in tissues]
-        return self._ridge.predict(features, tissues, folds, genes, watch)
+        return self._ridge.predict(tissues, folds, genes, watch)
 
 
 def row_colours(tissue: Tissue, watch: Watch) -> npt.NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,21 @@ class FoldRidge:
 
     It is the one with the best mean r when parts of the training rows are left out in turn: those
     that other folds hold out (patients, slides, strips), else strips of them.
+
+    Parameters
+    ----------
+    features_of
+        Features (k, D) of a tissue's rows, asked for once; a row with a NaN has none, and nothing
+        is fitted on it. May raise `Cancelled`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features_of: Callable[[Tissue, Watch], npt.NDArray[np.float32]]) -> None:
+        self._features_of = features_of
+        self._features: dict[Tissue, npt.NDArray[np.float32]] = {}
         self._penalties: dict[TissueFold, float] = {}
 
     def predict(
         self,
-        features: Sequence[FloatArray],
         tissues: Sequence[Tissue],
         folds: Sequence[TissueFold],
         genes: Sequence[str],
@@ -41,15 +48,14 @@ class FoldRidge:
     ) -> list[npt.NDArray[np.float32]]:
         """Values (k, G) of each tissue's rows; NaN for rows without features.
 
-        Parameters
-        ----------
-        features
-            (k, D) of each tissue; a row with a NaN has none, and nothing is fitted on it.
-
         Raises
         ------
         Cancelled
         """
+        for tissue in tissues:
+            if tissue not in self._features:
+                self._features[tissue] = self._features_of(tissue, watch)
+        features = [self._features[tissue] for tissue in tissues]
         measured = [tissue.measured(genes) for tissue in tissues]
         result = [np.full(values.shape, np.nan, np.float32) for values in measured]
         there = [np.asarray(np.isfinite(of_tissue).all(axis=1)) for of_tissue in features]

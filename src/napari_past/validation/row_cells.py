@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from napari_past.engine import Cells, Workers, predict
 from napari_past.model import Model
 from napari_past.model.retrieval import Neighbours
-from napari_past.spatial.membership import assigned, nucleus_places_um
+from napari_past.spatial.membership import assigned, nucleus_places_um, row_means
 from napari_past.spatial.section import Points
 from napari_past.types import FoundCells, Outlines, Rect
 from napari_past.validation.predictor import NOBODY, Watch
@@ -43,14 +43,16 @@ class RowCells:
             Symbols of the model.
         """
         known = self._neighbours if self.model.needs_neighbours(genes) else None
-        sums = np.zeros((self.n_rows, len(genes)))
+        result = np.empty((self.n_rows, len(genes)), np.float32)
         for start in range(0, len(genes), _GENES_AT_ONCE):
             part = slice(start, start + _GENES_AT_ONCE)
             values = self.model.expression(self.vectors, genes[part], known)
-            np.add.at(sums[:, part], self.row, values)
-        of_row = np.bincount(self.row, minlength=self.n_rows)[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(of_row > 0, sums / of_row, np.nan), np.float32)
+            result[:, part] = row_means(values, self.row, self.n_rows)
+        return result
+
+    def mean_vectors(self) -> npt.NDArray[np.float32]:
+        """Mean of the vectors of each row's cells, float32 (k, d); NaN for a row without one."""
+        return row_means(self.vectors, self.row, self.n_rows)
 
     @cached_property
     def _neighbours(self) -> Neighbours:

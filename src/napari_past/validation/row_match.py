@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from napari_past.errors import BadTable
+from napari_past.spatial.membership import row_means
 from napari_past.spatial.section import Points
 from napari_past.validation.prediction_table import Places, PredictionTable
 from napari_past.validation.tissue import IntArray, Tissue
@@ -51,11 +52,7 @@ class RowMatch:
         values
             (m, g), of the table's rows `of`.
         """
-        sums = np.zeros((self.n_rows, values.shape[1]))
-        np.add.at(sums, self.row, values)
-        count = np.bincount(self.row, minlength=self.n_rows)[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(count > 0, sums / count, np.nan), np.float32)
+        return row_means(values, self.row, self.n_rows)
 
 
 def row_match(

@@ -36,8 +36,7 @@ class RidgeOnTower:
     def __init__(self, model: Model, workers: Workers | None = None) -> None:
         self.model = model
         self._workers = workers
-        self._features: dict[Tissue, npt.NDArray[np.float32]] = {}
-        self._ridge = FoldRidge()
+        self._ridge = FoldRidge(self.row_vectors)
 
     @property
     def name(self) -> str:
@@ -68,17 +67,8 @@ class RidgeOnTower:
         watch: Watch,
     ) -> list[npt.NDArray[np.float32]]:
         """Values (k, G); NaN for a row without a cell."""
-        for tissue in tissues:
-            if tissue not in self._features:
-                self._features[tissue] = self.row_vectors(tissue, watch)
-        features = [self._features[tissue] for tissue in tissues]
-        return self._ridge.predict(features, tissues, folds, genes, watch)
+        return self._ridge.predict(tissues, folds, genes, watch)
 
     def row_vectors(self, tissue: Tissue, watch: Watch) -> npt.NDArray[np.float32]:
         """Mean of each row's cells' vectors, float32 (k, D); NaN for a row without a cell."""
-        cells = row_cells(tissue, self.model, watch, self._workers)
-        sums = np.zeros((cells.n_rows, cells.vectors.shape[1]))
-        np.add.at(sums, cells.row, cells.vectors)
-        count = np.bincount(cells.row, minlength=cells.n_rows)[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(count > 0, sums / count, np.nan), np.float32)
+        return row_cells(tissue, self.model, watch, self._workers).mean_vectors()

@@ -14,6 +14,7 @@ from napari_past.errors import PastError
 from napari_past.files import check_writable
 from past_training.benchmark.recipe import DEFAULT_RECIPE, HestRecipe, load_hest_recipe
 from past_training.evaluation.output_files import check_free
+from past_training.evaluation.typed import listed
 
 if TYPE_CHECKING:
     from past_training.benchmark.patches import PatchTower
@@ -165,10 +166,7 @@ def _tell(text: str) -> None:
 
 
 def _listed(text: str) -> list[str]:
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("expected names with commas between them")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(listed(text)))
 
 
 def _assigned(text: str) -> tuple[str, str]:

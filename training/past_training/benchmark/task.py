@@ -29,6 +29,7 @@ import pandas as pd
 from scipy.sparse import issparse
 
 from napari_past.errors import BadTable
+from napari_past.files import file_sha256
 from napari_past.types import Rgb
 from past_training.benchmark.recipe import HestData
 
@@ -93,8 +94,7 @@ class Task:
         """Over the names and contents of all files that the task's figures depend on."""
         whole = hashlib.sha256()
         for path in sorted(self.files):
-            with path.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            digest = file_sha256(path)
             whole.update(f"{path.relative_to(self.folder).as_posix()} {digest}\n".encode())
         return whole.hexdigest()
 

@@ -16,6 +16,7 @@ from napari_past.model import model_path
 from past_training.dataset.schema import INFO
 from past_training.evaluation.defaults import BASELINES, FOUNDATION, ROWS_LIMIT
 from past_training.evaluation.output_files import check_free, report_files
+from past_training.evaluation.typed import listed
 
 if TYPE_CHECKING:
     from napari_past.model import Model
@@ -53,10 +54,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="with --by block: how many blocks (default 4)",
     )  # fmt: skip
     parser.add_argument(
-        "--genes", type=_listed, metavar="A,B,…|all", help="to report beside those that are chosen"
+        "--genes", type=listed, metavar="A,B,…|all", help="to report beside those that are chosen"
     )
     parser.add_argument(
-        "--baselines", type=_listed, default=list(BASELINES), metavar="A,B,…",
+        "--baselines", type=listed, default=list(BASELINES), metavar="A,B,…",
         help=f"of {', '.join(BASELINES)} and {FOUNDATION}NAME (a timm or hub tower); none for none",
     )  # fmt: skip
     parser.add_argument(
@@ -138,13 +139,6 @@ def _blocks(options: Namespace, dataset: PairedDataset, models: Sequence[Model])
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _listed(text: str) -> list[str]:
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("expected names with commas between them")
-    return names
 
 
 def _positive(text: str) -> int:

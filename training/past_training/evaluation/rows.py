@@ -17,6 +17,7 @@ import scipy.sparse
 from scipy.sparse import csr_array
 
 from napari_past.errors import PastError
+from napari_past.spatial.membership import row_means
 from napari_past.types import Rgb
 from napari_past.validation.genes import log1p_cp10k
 from past_training.dataset.read import PairedDataset, SectionArrays
@@ -45,9 +46,7 @@ class Nuclei:
 
     def row_means(self, values: npt.NDArray[np.floating], n_rows: int) -> npt.NDArray[np.float32]:
         """Mean of `values` (n, D) over the nuclei of each row, (n_rows, D)."""
-        sums = np.zeros((n_rows, values.shape[1]))
-        np.add.at(sums, self.row, values)
-        return np.asarray(sums / np.bincount(self.row, minlength=n_rows)[:, None], np.float32)
+        return row_means(values, self.row, n_rows)
 
 
 @dataclass(frozen=True, eq=False)

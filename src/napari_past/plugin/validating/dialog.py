@@ -11,9 +11,7 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QComboBox,
-    QDialog,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -24,8 +22,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_past.plugin.layouts import row_of, rule
 from napari_past.plugin.path_field import PathField
 from napari_past.plugin.save_field import SaveField
+from napari_past.plugin.telling_dialog import TellingDialog
 from napari_past.plugin.validating.pane import ValidationPane
 from napari_past.plugin.validating.request import TableAsked, TowerAsked
 from napari_past.plugin.wrapped_label import WrappedLabel
@@ -44,7 +44,7 @@ PLACES = ("Positions as the file says", "Positions in µm", "Positions in px")
 _PLACED_IN: tuple[Literal["um", "px"] | None, ...] = (None, "um", "px")
 
 
-class ValidatingDialog(QDialog):
+class ValidatingDialog(TellingDialog):
     """Emits what the user wants; the part that owns it does the work."""
 
     validate_wanted = Signal()
@@ -88,7 +88,6 @@ class ValidatingDialog(QDialog):
         self.stop = QPushButton("Cancel")
         self.progress = QProgressBar()
         self.progress.setRange(0, 100)
-        self.message = WrappedLabel()
         self.badges = WrappedLabel()
         self.candidate = WrappedLabel()
         self.candidate.setStyleSheet(f"color: {GREY};")
@@ -174,15 +173,6 @@ class ValidatingDialog(QDialog):
         self.progress.setRange(0, 0 if share < 0 else 100)
         self.progress.setValue(round(100 * max(0.0, share)))
 
-    def tell(self, text: str) -> None:
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-
-    def come_up(self) -> None:
-        """Show the window, on top of others."""
-        self.show()
-        self.raise_()
-
     # ---- what it says ------------------------------------------------------------------------
 
     @property
@@ -212,23 +202,23 @@ class ValidatingDialog(QDialog):
         layout.addWidget(self.message)
         layout.addWidget(self.all_the_same)
         layout.addWidget(self.progress)
-        layout.addLayout(_row(self.validate, self.stop))
+        layout.addLayout(row_of(self.validate, self.stop))
         layout.addStretch()
         layout.addWidget(_heading("What badges rest on"))
         layout.addWidget(self.badges)
         layout.addWidget(self.candidate)
-        layout.addLayout(_row(self.use, self.file))
+        layout.addLayout(row_of(self.use, self.file))
         layout.addWidget(self.own)
         return layout
 
     def _right(self) -> QVBoxLayout:
         layout = QVBoxLayout()
         layout.addWidget(self.pane, 1)
-        layout.addLayout(_row(self.saved_as, self.save))
+        layout.addLayout(row_of(self.saved_as, self.save))
         notice = WrappedLabel(RESEARCH_USE)
         notice.setStyleSheet(f"color: {GREY};")
         layout.addWidget(notice)
-        last = _row(self.residual, self.close_button)
+        last = row_of(self.residual, self.close_button)
         last.insertStretch(0)
         layout.addLayout(last)
         return layout
@@ -299,23 +289,12 @@ def _heading(text: str) -> QWidget:
     layout.setSpacing(3)
     heading = QLabel(text)
     heading.setStyleSheet("font-weight: 600;")
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFixedHeight(1)
-    line.setStyleSheet("background: #5a626c;")
     layout.addWidget(heading)
-    layout.addWidget(line)
+    layout.addWidget(rule())
     return box
 
 
 def _indented(*widgets: QWidget) -> QHBoxLayout:
-    row = _row(*widgets)
+    row = row_of(*widgets)
     row.setContentsMargins(22, 0, 0, 0)
-    return row
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget)
     return row

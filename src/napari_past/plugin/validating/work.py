@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_past.engine import Workers
-from napari_past.errors import Cancelled, PastError
+from napari_past.errors import PastError
 from napari_past.model import Model
 from napari_past.model.lab_evidence import LabEvidence, read_lab_evidence
 from napari_past.plugin.desk import Desk
+from napari_past.plugin.dialog_job import DialogJob
 from napari_past.plugin.job import Job
 from napari_past.plugin.measured.tissue import Measured, OnSlide
 from napari_past.plugin.niceness import give_way
@@ -70,10 +70,6 @@ class Validating(QObject):
         self._measured, self._regions, self._workers = measured, regions, workers
         self._desk = desk
         self._model: Model | None = None
-        self._job: Job | None = None
-        self._done: Callable[[object], None] = lambda _: None
-        self._target: Path | None = None
-        """The page that is being written."""
         self._result: Found | None = None
         self._of: OnSlide | None = None
         """The tissue, as it lay, that the result is of."""
@@ -85,6 +81,8 @@ class Validating(QObject):
         self._source = ""
         """Where that is from, as a sentence begins."""
         self.dialog = dialog = ValidatingDialog(parent)
+        self._work = DialogJob(dialog, self, self._on_mistake)
+        self._work.changed.connect(self.changed)
         dialog.validate_wanted.connect(self.validate)
         dialog.cancelled.connect(self.cancel)
         dialog.save_wanted.connect(self.save)
@@ -98,7 +96,7 @@ class Validating(QObject):
 
     @property
     def busy(self) -> bool:
-        return self._job is not None
+        return self._work.busy
 
     @property
     def result(self) -> Found | None:
@@ -196,8 +194,7 @@ class Validating(QObject):
 
     def cancel(self) -> None:
         """End at the next step."""
-        if self._job is not None:
-            self._job.cancel()
+        self._work.cancel()
 
     # ---- what is in view ---------------------------------------------------------------------
 
@@ -274,36 +271,14 @@ class Validating(QObject):
         target: Path | None = None,
     ) -> None:
         """Do some work beside the GUI thread, which writes `target` if any."""
-        self._done, self._target = done, target
-        self._job = Job(work)
-        self._job.ended.connect(self._on_ended)
-        self.dialog.set_running(True)
+        self._work.run(work, done, target)
         self.dialog.working(label, -1.0)
-        self._job.start()
-        self.changed.emit()
 
-    def _on_ended(self, error: BaseException | None) -> None:
-        job, self._job = self._job, None
-        assert job is not None
-        dialog = self.dialog
-        dialog.set_running(False)
-        dialog.tell("")
-        if error is None and not job.cancelled():
-            self._done(job.result)
-        elif error is None and self._target is not None:
-            dialog.tell(f"{self._target} was written before it could be cancelled.")
-        elif error is None or isinstance(error, Cancelled):
-            dialog.tell("Cancelled.")
-        elif isinstance(error, SeenTissue):
+    def _on_mistake(self, error: PastError) -> None:
+        if isinstance(error, SeenTissue):
             # Unless something else is in view by now, which nobody has agreed to.
-            dialog.refuse(self._measured.here is self._of_next)
-            dialog.tell(str(error))
-        elif isinstance(error, PastError):
-            dialog.tell(str(error))
-        else:
-            dialog.tell("It could not be done; see the notification.")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
-        self.changed.emit()
+            self.dialog.refuse(self._measured.here is self._of_next)
+        self.dialog.tell(str(error))
 
     def _on_validated(self, found: object) -> None:
         assert isinstance(found, Found)
