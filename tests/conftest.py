@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA GPU"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported: napari calls it for each layer that goes.
+
+    With the modules of all tests in memory one call takes half a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was imported go again, as compiled modules expect at the end."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

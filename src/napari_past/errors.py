@@ -8,6 +8,8 @@ line prints it to stderr and exits with 2, the widget shows it in a notification
     │   ├── NotASlide            the file is no image that we read
     │   ├── UnsupportedPixels    16-bit, one channel, alpha …
     │   ├── DamagedSlide         truncated or unreadable data
+    │   ├── SlideUnreachable     its disk or server does not answer for now
+    │   ├── SlideChanged         another file has taken its place since it was opened
     │   └── MissingPixelSize     no µm/px in the file and none given
     ├── RegionError              a region outside the slide, empty, or malformed
     ├── GeneError
@@ -28,9 +30,19 @@ line prints it to stderr and exits with 2, the widget shows it in a notification
 
 from __future__ import annotations
 
+_MOST_LETTERS = 1000
+"""Of a sentence: what a damaged file holds may be quoted in it."""
+
 
 class PastError(Exception):
     """Base of all errors that are told to the user in one sentence."""
+
+    def __str__(self) -> str:
+        # Libraries whose reasons are quoted break lines, and quote all of a field of a megabyte.
+        line = " ".join(super().__str__().split())
+        if len(line) <= _MOST_LETTERS:
+            return line
+        return f"{line[: _MOST_LETTERS // 2]} … {line[-_MOST_LETTERS // 2 :]}"
 
 
 class SlideError(PastError):
@@ -47,6 +59,14 @@ class UnsupportedPixels(SlideError):
 
 class DamagedSlide(SlideError):
     """The slide's data are truncated or cannot be decoded."""
+
+
+class SlideUnreachable(SlideError):
+    """The slide's disk or server does not answer for now; trying again later may help."""
+
+
+class SlideChanged(SlideError):
+    """Another file has taken the slide's place since it was opened."""
 
 
 class MissingPixelSize(SlideError):

@@ -6,9 +6,11 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import platformdirs
@@ -18,11 +20,43 @@ from napari_past.errors import BadTable, CannotWrite
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another disk",
     errno.EDQUOT: "your disk quota is used up; free some space or choose another disk",
+    errno.EFBIG: "the file is larger than your limit or the disk allows; choose another disk",
+    errno.ESTALE: "its network disk lost it; look whether the disk is connected and try again",
+    errno.EIO: "the disk fails; look whether it is connected, or choose another one",
     errno.EROFS: "the disk is read-only; choose another folder",
     errno.EACCES: "you may not write there; choose another folder",
     errno.EPERM: "you may not write there; choose another folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
+TRANSIENT = frozenset(
+    {
+        errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR,
+        errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+        errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED,
+    }
+)  # fmt: skip
+"""Errors of a network file system that may be over in a moment."""
+RETRY_AFTER_S = (0.1, 0.4, 1.6, 6.4)
+"""A server that is started again answers after some seconds; a dead disk never does."""
+_Result = TypeVar("_Result")
+
+
+def retried(action: Callable[[], _Result]) -> _Result:
+    """What `action` returns, tried again where a network file system fails for a while.
+
+    Raises
+    ------
+    OSError
+        The last error, where it fails to the end, or the first that will not pass.
+    """
+    for seconds in RETRY_AFTER_S:
+        try:
+            return action()
+        except OSError as exc:
+            if exc.errno not in TRANSIENT:
+                raise
+            time.sleep(seconds)
+    return action()
 
 
 def existing_file(path: str | Path) -> Path:
@@ -39,6 +73,11 @@ def data_home() -> Path:
     """``$NAPARI_PAST_DATA_HOME``, else the user's data folder: unlike the cache never cleared."""
     given = os.environ.get("NAPARI_PAST_DATA_HOME")
     return Path(given) if given else Path(platformdirs.user_data_dir("napari-past", False))
+
+
+def detector_weights(name: str) -> Path:
+    """Where the fetched weights of a detector lie, or would lie: TorchScript."""
+    return data_home() / "detectors" / f"{name}.pt"
 
 
 def make_folder(folder: Path, cannot: str) -> None:
@@ -82,7 +121,7 @@ def check_writable(path: str | Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as exc:
-        raise _cannot_write(target, exc) from exc
+        raise cannot_write(target, exc) from exc
 
 
 @contextmanager
@@ -102,15 +141,27 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     unfinished = target.with_name(f".{uuid4().hex[:12]}.unfinished{target.suffix}")
     try:
         yield unfinished
-        os.replace(unfinished, target)
+        _sync(unfinished)
+        retried(lambda: os.replace(unfinished, target))
     except OSError as exc:
-        raise _cannot_write(target, exc) from exc
+        raise cannot_write(target, exc) from exc
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
 
 
-def _cannot_write(target: Path, exc: OSError) -> CannotWrite:
+def _sync(path: Path) -> None:
+    """Have the disk hold all of a file.
+
+    Else a power cut may keep its new name and lose what it names, and a network disk would tell of
+    a full quota when nobody listens any more.
+    """
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def cannot_write(target: Path, exc: OSError) -> CannotWrite:
+    """What the system says of a file that could not be written, as a sentence."""
     # HDF5 tells a full disk in its text, without an error number.
     number = errno.ENOSPC if "No space left" in str(exc) else exc.errno
     reason = _REASONS.get(number or 0, f"the system says: {exc.strerror or exc}")

@@ -260,9 +260,17 @@ class SlideRef:
     """What a worker needs to open the same slide again: picklable, no handles."""
 
     path: str
+    """A file, a folder, or an address."""
     mpp: float | None = None
     """µm/px given by the user; None takes the file's own."""
     series: int | str | None = None
+    fingerprint: str = ""
+    """Of the content that is meant; empty where nobody looked yet."""
+
+    def __repr__(self) -> str:
+        # What follows "?" may be a signature that opens the slide to anybody, and dask logs this.
+        shown = self.path.partition("?")[0] if "://" in self.path else self.path
+        return f"SlideRef({shown!r}, mpp={self.mpp}, series={self.series!r})"
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,16 @@ def test_unknown_gene(started, phantom, tmp_path):
         (["run", "SLIDE", "--out", "OUT", "--region", "0,0,-5,5"], "positive width"),
         (["run", "SLIDE", "--out", "OUT", "--region", "9e4,9e4,50,50"], "lies outside"),
         (["run", "SLIDE", "--out", "OUT", "--region", "-90,-90,50,50"], "lies outside"),
-        (["run", "SLIDE", "--out", "TMP/x.xlsx"], ".h5ad, .csv, .geojson"),
+        (["run", "SLIDE", "--out", "TMP/x.xlsx"], ".geojson, .parquet, .zarr"),
         (["run", "SLIDE", "--out", "TMP/x", "--format", "xlsx"], "invalid choice"),
         (["run", "SLIDE", "--out", "TMP/x.csv", "--format", "h5ad"], "contradict"),
-        (["run", "SLIDE", "SLIDE", "--out", "TMP/x.csv"], "give a folder"),
-        (["run", "SLIDE", "SLIDE", "--out", "TMP/x"], "one by one"),
+        (["run", "SLIDE", "TEXT", "--out", "TMP/x.csv"], "give a folder"),
+        (["run", "SLIDE", "TMP/phantom.svs", "--out", "TMP/x"], "one by one"),
+        (["run", "TMP", "--out", "TMP/x.csv"], "folder or list of one slide"),
+        (["run", "SLIDE", "--out", "OUT", "--jobs", "0"], "number from 1 on"),
+        (["run", "SLIDE", "--out", "OUT", "--embed-image"], "give --format zarr"),
+        (["run", "SLIDE", "--out", "OUT", "--cells-key", "x"], "but none were given"),
+        (["run", "SLIDE", "--out", "OUT", "--cells", "TMP/none.geojson"], "There are no cells"),
         (["run", "SLIDE", "--out", "TMP/missing/x.h5ad"], "does not exist"),
         (["run", "SLIDE", "--out", "SLIDE/x.h5ad"], "is a file"),
         (["run", "SLIDE", "--out", "SLIDE/folder"], "cannot be created"),
@@ -179,11 +184,11 @@ def test_no_qt_binding_names_the_extra(command, told_once, phantom, monkeypatch)
 def test_help_and_version(command):
     done = command("--help")
     assert done.code == 0
-    names = "demo view info run score calibrate validate report cache models"
+    names = "demo view info run tma score calibrate validate report cache models"
     for name in names.split():
         assert f"\n    {name}" in done.out
     assert "fetch" in command("models", "--help").out
     said = command("run", "--help").out
-    assert "--cells" not in said
-    assert "--scheduler" in said
+    for option in ("--cells", "--jobs", "--scheduler", "--embed-image"):
+        assert option in said
     assert command("--version").out.startswith("napari-past 0.")

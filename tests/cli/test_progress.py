@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from napari_past.cli.progress import ProgressLine
+from napari_past.cli.progress import ArchiveProgress, ProgressLine
 from napari_past.engine import Progress
 from napari_past.types import FoundCells, Outlines, TileResult, TileSpec
 
@@ -42,3 +42,21 @@ def test_a_terminal_gets_one_line_that_is_rewritten():
     assert text.count("\n") == 1
     assert text.startswith("\rs.svs: tile 1/3")
     assert text.endswith("\n")
+
+
+def test_many_slides_stay_on_one_line_of_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    archive = ArchiveProgress(3, stream)
+    first = archive.slide("first.svs")
+    second = archive.slide("a-slide-with-a-long-name-that-goes-on.svs")
+    for line in (first, second):
+        line(Progress(1, 3, None))
+    archive.tell()
+    archive.finished("first.svs")
+    archive.note("first.svs: told")
+    archive.close()
+    shown = [part for line in stream.getvalue().splitlines() for part in line.split("\r")]
+    assert shown[1] == "0/3 slides · first.svs"
+    assert all(len(part) < 40 for part in shown)
+    assert "napari-past: first.svs: told" in shown

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import signal
@@ -14,7 +15,7 @@ import pytest
 import tifffile
 from skimage.color import rgb2hed
 
-from napari_past.cli import run as run_module
+from napari_past.cli import slide_run
 from napari_past.io import read_cells
 from napari_past.model import likeness
 from napari_past.slide import open_slide
@@ -110,10 +111,10 @@ def test_region_of_a_pyramid_to_a_folder_without_cache(command, slides, tmp_path
 
 def test_cells_of_workers_are_those_of_this_process(command, phantom, tmp_path, monkeypatch):
     tables = []
-    monkeypatch.setattr(run_module, "MANY_CELLS", 10)  # the workers end before the file is written
+    monkeypatch.setattr(slide_run, "MANY_CELLS", 10)  # the workers end before the file is written
     monkeypatch.setattr(likeness, "LEAST_SLIDE_CELLS", 100)
     for few in (0, 99):
-        monkeypatch.setattr(run_module, "FEW_TILES", few)
+        monkeypatch.setattr(slide_run, "FEW_TILES", few)
         file = tmp_path / f"{few}.h5ad"
         arguments = ("run", phantom, "--out", file, "--genes", "ERBB2", "--no-cache")
         done = command(*arguments)
@@ -159,21 +160,25 @@ def test_cells_outside_of_regions_are_left_out(command, phantom, tmp_path):
     assert in_s.any()
 
 
-def test_several_slides_and_overwriting(command, told_once, phantom, tmp_path):
+def test_several_slides_and_overwriting(command, phantom, tmp_path):
     again = tmp_path / "again.tif"
     shutil.copy(phantom, again)
-    arguments = ("run", phantom, again, "--out", tmp_path / "out", "--genes", "ERBB2")
-    assert command(*arguments).code == 0
-    tables = [anndata.read_h5ad(p) for p in sorted((tmp_path / "out").iterdir())]
-    assert [p.name for p in sorted((tmp_path / "out").iterdir())] == [
-        "again.h5ad",
-        "phantom.ome.h5ad",
-    ]
-    np.testing.assert_array_equal(tables[0].X, tables[1].X)
-    assert "--force" in told_once(command(*arguments))
-    done = command(*arguments, "--force")
+    out = tmp_path / "out"
+    arguments = ("run", phantom, again, phantom, "--out", out, "--genes", "ERBB2")
+    done = command(*arguments)
     assert done.code == 0
-    assert "from the cache" in done.err
+    assert "phantom.ome.tif is given twice and is analysed once" in done.err
+    files = [out / "phantom.h5ad", out / "again.h5ad"]
+    assert {p for p in out.iterdir() if p.name[0] != "."} == {*files, out / "summary.csv"}
+    first, second = (anndata.read_h5ad(file) for file in files)
+    np.testing.assert_array_equal(first.X, second.X)
+    before = {file: file.stat().st_mtime_ns for file in files}
+    done = command(*arguments)
+    assert (done.code, "2 finished before" in done.err) == (0, True)
+    assert {file: file.stat().st_mtime_ns for file in files} == before
+    done = command(*arguments, "--force")
+    assert (done.code, "2 analysed" in done.err) == (0, True)
+    assert all(file.stat().st_mtime_ns != before[file] for file in files)
 
 
 def test_a_slide_is_never_overwritten(command, told_once, phantom, tmp_path):
@@ -246,7 +251,7 @@ def test_ctrl_c_keeps_finished_tiles(started, slides, tmp_path, cache_dir):
     assert set(cache_dir.rglob("*.tile")) > before
 
 
-def test_one_failure_among_several_slides_is_listed(command, phantom, slides, tmp_path):
+def test_unreadable_tiles_among_several_slides_are_listed(command, phantom, slides, tmp_path):
     damaged = tmp_path / "damaged.svs"
     shutil.copy(slides / CMU, damaged)
     with tifffile.TiffFile(damaged) as tif:
@@ -255,7 +260,13 @@ def test_one_failure_among_several_slides_is_listed(command, phantom, slides, tm
         file.seek(offset)
         file.write(b"\0" * count)
     out = tmp_path / "out"
-    done = command("run", damaged, phantom, "--out", out, "--genes", "ERBB2")
+    region = ("--region", "0,0,500,380")
+    done = command("run", damaged, phantom, "--out", out, "--genes", "ERBB2", *region)
     assert done.code == 1, done
-    assert done.err.splitlines()[-1].startswith("napari-past: damaged.svs: ")
-    assert [p.name for p in out.iterdir()] == ["phantom.ome.h5ad"]
+    told = done.err.splitlines()[-2]
+    assert "tiles of damaged.svs could not be read" in told
+    assert sorted(p.name for p in out.glob("*.h5ad")) == ["damaged.h5ad", "phantom.h5ad"]
+    rows = list(csv.DictReader((out / "summary.csv").read_text().splitlines()))
+    assert [row["status"] for row in rows] == ["done", "done"]
+    assert [row["unreadable_tiles"] != "0" for row in rows] == [True, False]
+    assert "could not be read" in rows[0]["reason"]

@@ -5,6 +5,8 @@ import json
 from argparse import Namespace
 
 import anndata
+import numpy as np
+import pandas as pd
 import pytest
 
 from napari_past.cli.score import execute
@@ -254,6 +256,7 @@ def test_predicted_classes_are_called_display_classes(command, phantom_cells):
 
 def test_what_speaks_against_all_scores_comes_before_them(command, phantom_cells, tmp_path):
     poor = anndata.read_h5ad(phantom_cells)
+    poor.var["evidence"] = poor.var["evidence"].astype(str)
     poor.var.loc["ERBB2", ["learnable", "evidence"]] = [False, "not learnable · seen in 0.1 %"]
     told = poor.uns["napari_past"]
     told["slide_unlike_training"] = "The slide looks unlike the training tissue."
@@ -283,3 +286,27 @@ def test_another_pixel_size_than_the_files_is_told(command, phantom_cells):
         "napari-past: --mpp 0.25 places the regions, but cells.h5ad says 0.5 µm per pixel.\n"
     )
     assert command("score", phantom_cells, "--marker", "HER2", "--mpp", "0.501").err == ""
+
+
+def test_what_could_not_be_read_is_told_beside_the_scores(command, phantom_cells, tmp_path):
+    table = anndata.read_h5ad(phantom_cells)
+    rects = np.array([[0.0, 0.0, 100.0, 100.0]])
+    table.uns["napari_past"]["unreadable"] = {"tiles": 1, "rects_um": rects}
+    table.write_h5ad(tmp_path / "lost.h5ad")
+    ring = [[0, 0], [400, 0], [400, 400], [0, 400], [0, 0]]
+    region = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "annotation", "name": "T"},
+    }
+    rois = tmp_path / "rois.geojson"
+    rois.write_text(json.dumps({"type": "FeatureCollection", "features": [region]}))
+    out = tmp_path / "scores.csv"
+    asked = ("score", tmp_path / "lost.h5ad", "--marker", "HER2")
+    done = command(*asked, "--rois", rois, "--out", out)
+    assert done.code == 1
+    assert "25 % of region T (0.01 mm²) could not be read" in done.err
+    scores = pd.read_csv(out)
+    assert scores["unreadable_mm2"].tolist() == [0.01]
+    done = command(*asked)
+    assert (done.code, "1 tile of the slide (0.01 mm²) could not be read" in done.err) == (1, True)

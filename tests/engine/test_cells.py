@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import shapely
 
+from napari_past.cells import BroughtCells, GivenCells
 from napari_past.engine import Cells, Store, h_score, predict
 from napari_past.engine import annotated as annotated_module
 from napari_past.errors import (
@@ -174,6 +175,43 @@ def test_brought_cells_are_encoded_where_they_lie(slide, model, whole, tmp_path)
     write_h5ad(table, tmp_path / "given.h5ad")
     unnamed = predict(slide, model, cells=brought(whole.centers_um[some]))
     assert sorted(unnamed.ids) == sorted(np.array(whole.ids)[some])
+
+
+def test_what_came_with_brought_cells_goes_into_tables(slide, model, whole):
+    """In the order of the run's cells, which is another; names of ours win."""
+    some = np.arange(40)[::-7]
+    centers = np.concatenate([whole.centers_um[some], [[-5.0, 20.0]]])
+    names = tuple(f"n{i}" for i in some) + ("outside",)
+    found = brought(centers, names)
+    columns = {
+        "grade": np.arange(len(names), dtype=np.float64),
+        "classification": np.array(["Tumor", ""] * 3 + ["Stroma"], dtype=object)[: len(names)],
+        "area_um2": np.full(len(names), 7.0),
+        "Cells/mm": np.ones(len(names)),
+    }
+    came = BroughtCells(
+        found, "he.geojson", "QuPath GeoJSON", columns, ("One note.",), found.outlines
+    )
+    cells = predict(slide, model, cells=came)
+    assert cells.plan.detector.identity() == GivenCells(came.on_slide(slide).found).identity()
+    assert len(cells) == len(some)
+    table = cells.to_anndata(["ERBB2"])
+    grade = dict(zip(names, columns["grade"].tolist(), strict=True))
+    assert table.obs["grade"].tolist() == [grade[name] for name in table.obs_names]
+    assert table.obs["area_um2_brought"].tolist() == [7.0] * len(some)
+    assert table.obs["area_um2"].tolist() == [16.0] * len(some)
+    assert "Cells per mm" in table.obs
+    told = dict(zip(names, columns["classification"], strict=True))
+    assert table.obs["classification"].astype(object).fillna("").tolist() == [
+        told[name] for name in table.obs_names
+    ]
+    np.testing.assert_array_equal(table.obsm["cell_outline_um"], table.obsm["outline_um"])
+    assert table.uns["napari_past"]["cells"] == {
+        "source": "he.geojson",
+        "kind": "QuPath GeoJSON",
+        "notes": ["One note.", "1 cell lies outside of the slide and is left out."],
+    }
+    assert whole.brought is None
 
 
 def test_brought_cells_in_one_place_keep_their_names(slide, model):

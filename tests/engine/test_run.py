@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_past import files
 from napari_past.engine import Cells, Store, make_plan, run_plan, run_tile
 from napari_past.errors import BadModel, Cancelled, CannotWrite, WorkerFailed
 from napari_past.model import load_model
@@ -206,7 +207,8 @@ def test_damaged_tile_is_computed_anew(two_tiles, model, tmp_path, undisturbed, 
     assert tile_bytes(store).items() <= whole.items()
 
 
-def test_store_that_cannot_be_read_back_is_told(two_tiles, model, tmp_path):
+def test_store_that_cannot_be_read_back_is_told(two_tiles, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "RETRY_AFTER_S", (0.0,))
     store = Store(two_tiles.key, tmp_path)
     for tile in two_tiles.tiles:
         path = store.folder / f"{tile.column}_{tile.row}.tile"

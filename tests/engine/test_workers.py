@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -435,7 +433,7 @@ def test_workers_end_with_a_killed_viewer(when) -> None:
 TWO = "other = Workers(device='cpu', threads=1); other.start(); workers.close(); other.close()"
 
 
-@pytest.mark.parametrize("after", ["", TWO, "raise KeyboardInterrupt"])
+@pytest.mark.parametrize("after", [TWO, "raise KeyboardInterrupt"])
 def test_ends_are_quiet(after) -> None:
     with viewer(after=after) as process:
         out, err = process.communicate(timeout=WAIT_S)
@@ -444,62 +442,6 @@ def test_ends_are_quiet(after) -> None:
     assert not told, err
     if "raise" not in after:
         assert err == ""
-
-
-# ---- at an address ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A scheduler and a worker as users start them."""
-    file = tmp_path_factory.mktemp("dask") / "scheduler.json"
-    dask = [sys.executable, "-m", "dask"]
-    local = ["--host", "127.0.0.1", "--no-dashboard"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = [
-        subprocess.Popen(
-            [*dask, "scheduler", *local, "--port", "0", "--scheduler-file", str(file)], **quiet
-        )
-    ]
-    try:
-        while not file.exists() or not file.read_text().endswith("}"):
-            assert started[0].poll() is None
-            time.sleep(0.05)
-        address = json.loads(file.read_text())["address"]
-        with Workers(address) as workers, pytest.MonkeyPatch.context() as patch:
-            patch.setattr("napari_past.engine.workers.CONNECT_S", 3.0)
-            with pytest.raises(WorkerFailed, match=f"{address} has no workers"):
-                workers.start()
-        started.append(
-            subprocess.Popen(
-                [*dask, "worker", address, *local, "--no-nanny", "--nthreads", "2"],
-                cwd=file.parent,
-                **quiet,
-            )
-        )
-        yield address
-    finally:
-        for process in reversed(started):
-            process.terminate()
-            process.wait()
-
-
-def test_workers_at_an_address(
-    address, plan, tmp_path, undisturbed, tile_bytes, worker_processes
-) -> None:
-    store = Store(plan.key, tmp_path)
-    with Workers(address) as workers:
-        before = worker_processes()
-        run_plan(plan, store, workers)
-        assert workers.width == 3
-        assert worker_processes() == before
-    assert tile_bytes(store) == tile_bytes(undisturbed().store)
-
-
-@pytest.mark.parametrize("wrong", ["tcp://127.0.0.1:1", "nonsense", "", "foo://here:1"])
-def test_address_where_nobody_answers(wrong) -> None:
-    with Workers(wrong) as workers, pytest.raises(WorkerFailed, match="No dask scheduler answers"):
-        workers.start()
 
 
 def test_results_of_threads_do_not_depend_on_their_number(plan, workers, undisturbed) -> None:

@@ -11,12 +11,17 @@ def test_columns_and_the_sidecar(cells, tmp_path):
     write_csv(cells, tmp_path / "cells.csv")
     lines = (tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == (
-        "id,x_um,y_um,area_um2,hematoxylin_od,unlike_training,ERBB2_class,ERBB2,CD3D,CD3E,KRT19"
+        "id,x_um,y_um,area_um2,hematoxylin_od,unlike_training,ERBB2_class,ERBB2,CD3D,CD3E,KRT19,"
+        "outline_um"
     )
     assert len(lines) == 13
     assert lines[3].split(",")[6:8] == ["", ""], "neither a value nor a class"
     told = json.loads((tmp_path / "cells.csv.json").read_text(encoding="utf-8"))
     assert told["model"]["name"] == "past-mini"
+    assert told["coordinates"]["axes"] == ["x", "y"]
+    assert told["coordinates"]["unit"] == "µm"
+    assert told["columns"]["area_um2"]["unit"] == "µm²"
+    assert told["genes"]["units"] == ["log1p(counts per 10k)"] * 4
     assert told["genes"]["columns"]["r"]["values"] == [0.31, None, 0.2, 0.44]
 
 

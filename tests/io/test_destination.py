@@ -40,7 +40,7 @@ def test_a_block_that_fails_leaves_the_file_as_it_was(tmp_path, error):
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
         (OSError("Can't write data (file write failed: No space left on device)"), "disk is full"),
         (OSError(errno.EROFS, "Read-only file system"), "disk is read-only"),
-        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError(errno.EIO, "Input/output error"), "the disk fails"),
     ],
 )
 def test_the_systems_errors_are_translated(tmp_path, exc, reason):

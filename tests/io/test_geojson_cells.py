@@ -1,5 +1,6 @@
 import gzip
 import json
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -155,3 +156,111 @@ def test_a_long_outline_is_thinned(tmp_path):
 def test_files_that_are_no_cells(tmp_path, features, message):
     with pytest.raises(BadTable, match=message):
         read_geojson(write(tmp_path / "c.geojson", features), mpp=1.0)
+
+
+def test_cells_with_nucleus_ids_and_notes_as_qupath_has_them(cells, tmp_path):
+    whole = np.full((12, 4, 2), np.nan, np.float32)
+    whole[0] = cells.obsm["spatial"][0] + [[-6, -6], [6, -6], [6, 6], [-6, 6]]
+    cells.obsm["cell_outline_um"] = whole
+    cells.obs_names = ["17", *cells.obs_names[1:]]
+    cells.obs["note"] = ["mitosis?\nask", *[""] * 10, None]
+    cells.obs["classification"] = ["Tumor: Positive", None] * 6
+    del cells.obs["ERBB2_class"]
+    write_geojson(cells, tmp_path / "c.geojson", mpp=0.5)
+    first, second = json.loads((tmp_path / "c.geojson").read_text("utf-8"))["features"][:2]
+    UUID(first["id"])
+    assert first["geometry"]["coordinates"][0][:-1] == (
+        (whole[0].astype(float) / 0.5).round(2).tolist()
+    )
+    assert len(first["nucleusGeometry"]["coordinates"][0]) == 9
+    assert first["properties"]["classification"] == {"names": ["Tumor", "Positive"]}
+    assert first["properties"]["metadata"] == {
+        "Original id": "17",
+        "note": "mitosis?\nask",
+        "classification": "Tumor: Positive",
+    }
+    assert second["properties"]["metadata"] == {"note": ""}
+    # As QuPath would send it back: it keeps metadata and drops our member.
+    text = (tmp_path / "c.geojson").read_text("utf-8").splitlines()
+    text[0] = '{"type":"FeatureCollection","features":['
+    (tmp_path / "q.geojson").write_text("\n".join(text), "utf-8")
+    back = read_geojson(tmp_path / "q.geojson", mpp=0.5)
+    assert back.obs_names[0] == "17"
+    assert back.obs["note"].iloc[0] == "mitosis?\nask"
+    np.testing.assert_allclose(back.obsm["cell_outline_um"][0], whole[0], atol=0.006)
+
+
+def test_what_qupath_writes_and_strict_json_has_not(tmp_path):
+    """NaN as a number, objects inside an annotation, and an id of version 0.2."""
+    text = """{"features": [{"type": "Feature", "id": "PathCellObject", "geometry": %s,
+        "properties": {"measurements": {"A": NaN, "B": 2, "C": Infinity}}},
+        {"type": "Feature", "geometry": %s, "properties": {"objectType": "annotation",
+        "childObjects": [{"type": "Feature", "geometry": %s,
+        "properties": {"objectType": "cell", "measurements": {"B": 3}}}]}}]}"""
+    point = '{"type": "Point", "coordinates": [%d, 1], "plane": {"c": -1, "z": 0, "t": 0}}'
+    (tmp_path / "c.geojson").write_text(text % (point % 1, json.dumps(SQUARE), point % 3))
+    cells = read_geojson(tmp_path / "c.geojson", mpp=1.0)
+    assert cells.obsm["spatial"].tolist() == [[1, 1], [3, 1]]
+    np.testing.assert_array_equal(cells.obs["A"], [np.nan, np.nan])
+    np.testing.assert_array_equal(cells.obs["B"], [2, 3])
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_values_longer_than_what_is_read_at_once(tmp_path, packed, monkeypatch):
+    monkeypatch.setattr("napari_past.io.json_stream._FIRST_READ", 7)
+    monkeypatch.setattr("napari_past.io.geojson_reading._BATCH", 2)
+    features = [
+        feature(
+            {"type": "Point", "coordinates": [i + 0.25, 12345.5]},
+            properties={"objectType": "cell", "measurements": {f"only {i % 2}": i}},
+        )
+        for i in range(5)
+    ]
+    text = json.dumps({"made by": {"a": [1, 2, {}]}, "n": -12.5e2, "features": features}, indent=1)
+    path = tmp_path / "c.geojson"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    cells = read_geojson(path, mpp=1.0)
+    assert cells.obsm["spatial"].tolist() == [[i + 0.25, 12345.5] for i in range(5)]
+    np.testing.assert_array_equal(cells.obs["only 0"], [0, np.nan, 2, np.nan, 4])
+
+
+HUGE = "9" * 5000
+HOSTILE = {
+    "cut off": b'{"type": "FeatureCollection", "features": [{"type": "Fea',
+    "nested": b'{"features": ' + b"[" * 100_000,
+    "nested object": b'{"features": [' + b'{"a":' * 100_000,
+    "long number": b'{"features": [{"id": %s}]}' % HUGE.encode(),
+    "infinite": b'[{"geometry": {"type": "Point", "coordinates": [1e999, 0]}}]',
+    "no number": (
+        b'[{"geometry": {"type": "Polygon", "coordinates": [[[0,0],[1,0],[NaN,1],[0,0]]]}}]'
+    ),
+    "text": b'[{"geometry": "POINT (1 2)"}]',
+    "binary": bytes(range(256)),
+    "two values": b"{} {}",
+    "features are one": b'{"features": {"a": 1}}',
+    "nothing": b"",
+    "bomb": gzip.compress(b'{"features": [' + b" " * (1 << 27), 9),
+    "cut gzip": gzip.compress(b'{"features": []}' * 99)[:-20],
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_files_are_one_sentence(tmp_path, content):
+    path = tmp_path / "c.geojson"
+    path.write_bytes(content)
+    with pytest.raises(BadTable) as caught:
+        read_geojson(path, mpp=1.0)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_large_sparse_table_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_past.io.growing._CHECKED_FROM", 10_000)
+    cells = [
+        feature(
+            {"type": "Point", "coordinates": [i, 0]},
+            properties={"objectType": "cell", "measurements": {f"m{i}": 1}},
+        )
+        for i in range(200)
+    ]
+    with pytest.raises(BadTable, match="200 different measurements"):
+        read_geojson(write(tmp_path / "c.geojson", cells), mpp=1.0)

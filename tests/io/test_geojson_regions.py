@@ -100,3 +100,27 @@ def test_what_is_no_region_is_refused(tmp_path):
         read_regions(flat, mpp=1)
     with pytest.raises(MissingPixelSize, match="--mpp"):
         read_regions(path)
+
+
+def test_cores_collections_and_what_qupath_adds(tmp_path):
+    core = annotation(shapely.box(0, 0, 8, 8), name="A-1", isMissing=False)
+    core["properties"]["objectType"] = "tmaCore"
+    core["geometry"]["isEllipse"] = True
+    lost = annotation(shapely.box(0, 0, 8, 8), name="A-2", isMissing=True)
+    lost["properties"]["objectType"] = "tmaCore"
+    both = annotation(
+        shapely.GeometryCollection([HOLED, shapely.Point(300, 300)]),
+        name="b",
+        isLocked=True,
+        color=[1, 2, 3],
+        measurements={"Area µm^2": 5800.0, "none": None},
+        classification={"names": ["Ignore*", "Fold"], "color": [1, 2, 3]},
+    )
+    path = write(tmp_path / "r.geojson", [core, lost, both])
+    regions = read_regions(path, mpp=1.0)
+    assert [(r.name, r.role, r.polygon_um.area) for r in regions] == [
+        ("A-1", "Include", 64),
+        ("b", "Ignore*", 5800),
+    ]
+    with pytest.raises(BadTable, match="no annotation"):
+        read_regions(write(tmp_path / "l.geojson", [lost]), mpp=1.0)

@@ -149,7 +149,7 @@ def test_csv_files_that_cannot_be_scored(tmp_path, text, message):
 
 def test_other_files_are_no_tables_to_score(tmp_path):
     (tmp_path / "c.txt").write_text("")
-    with pytest.raises(BadTable, match=r"\.h5ad or \.csv"):
+    with pytest.raises(BadTable, match=r"\.h5ad, \.csv, \.parquet, \.geojson or \.zarr"):
         read_marker_table(tmp_path / "c.txt", "ERBB2")
     with pytest.raises(BadTable, match="no file"):
         read_marker_table(tmp_path / "none.h5ad", "ERBB2")

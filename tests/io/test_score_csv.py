@@ -100,3 +100,17 @@ def test_every_column_follows_the_fixed_ones():
     told = dict(zip(header, row, strict=True))
     assert told["insufficient"] == "insufficient: 399 of 500 tumour nuclei"
     assert (told["excluded"], told["hot_spot_n"], told["h_score"]) == ("3", "", "")
+
+
+def test_further_columns_come_last(tmp_path):
+    centers = np.array([[10.0, 5], [20, 5]])
+    regions = [Region(name, "Include", shapely.box(0, 0, 50, 10)) for name in ("A-1", "A-2")]
+    table = score_table([0.5, 1.5], centers, Cutoffs(1, 2, 3, "given"), regions)
+    further = {"A-2": {"case": "P7", "block": "2"}, "other": {"never": "x"}}
+    write_score_csv(table, tmp_path / "s.csv", columns=further)
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[0] == f"{HEADER},case,block"
+    assert [line.split(",")[-2:] for line in lines[1:]] == [["", ""], ["P7", "2"]]
+    told = json.loads((tmp_path / "s.csv.json").read_text())["regions"]
+    assert "case" not in told[0]
+    assert (told[1]["case"], told[1]["block"]) == ("P7", "2")

@@ -191,10 +191,17 @@ def with_value(key: str, value: object) -> Callable[[h5py.File], None]:
     return change
 
 
+def promised(file: h5py.File) -> None:
+    """Vectors of 51 GB, of which nothing is in the file."""
+    del file["obsm/X_past"]
+    file.create_dataset("obsm/X_past", (10**8, 256), "f2", chunks=(10**4, 256))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (without("uns/napari_past_bank"), "is no reference bank"),
+        (promised, r"obsm/X_past of the bank .* promises 51\.2 GB"),
         (without("obsm/X_past"), "cannot be read .*X_past"),
         (without("obs/patient"), "cannot be read .*patient"),
         (with_value("uns/napari_past_bank/schema_version", 2), "schema version 2, but"),
@@ -203,7 +210,7 @@ def with_value(key: str, value: object) -> Callable[[h5py.File], None]:
         (with_value("X/indptr", np.zeros(3, np.int64)), "not of the same cells"),
         (lambda file: file["X"].attrs.update({"encoding-type": "csr_matrix"}), "no CSC matrix"),
     ],
-    ids=["other", "vectors", "labels", "later", "unit", "cells", "genes", "rows"],
+    ids=["other", "promised", "vectors", "labels", "later", "unit", "cells", "genes", "rows"],
 )
 def test_damaged_banks(write, change, message):
     with pytest.raises(BadTable, match=message):

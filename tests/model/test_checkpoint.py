@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,16 @@ def test_no_other_class_is_made(tmp_path, folder, hollow, save_checkpoint):
     args = argparse.Namespace(folder=Path("/tmp"))
     told = refused(save_checkpoint(tmp_path / "c.pth", hollow(False), args=args), folder)
     assert "pathlib" in told
+
+
+def test_pickle_that_is_damaged_where_it_makes_what_is_allowed(tmp_path, folder):
+    """`argparse.Namespace` may be made, but not of a text."""
+    path = tmp_path / "c.pth"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("c/data.pkl", b"\x80\x02cargparse\nNamespace\nX\x01\x00\x00\x00x\x85R.")
+        file.writestr("c/version", "3\n")
+        file.writestr("c/byteorder", "little")
+    refused(path, folder)
 
 
 def test_half_a_graph_branch(tmp_path, folder, hollow, save_checkpoint):

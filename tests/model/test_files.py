@@ -102,6 +102,10 @@ def nested(**encoder):
     return lambda f: f | {"encoder": f["encoder"] | encoder}
 
 
+def backbone(name):
+    return lambda f: nested(tower=f["encoder"]["tower"] | {"backbone": name})(f)
+
+
 def evidence(**changes):
     return lambda f: f | {"evidence": f["evidence"] | changes}
 
@@ -131,6 +135,10 @@ BAD_CARDS = {
     "cut-offs descend": (lambda f: f | {"cutoffs": {"ERBB2": [3, 2, 1]}}, "do not ascend"),
     "cut-offs of another gene": (lambda f: f | {"cutoffs": {"TP53": [1, 2, 3]}}, "TP53"),
     "limit": (lambda f: f | {"unlike_training_limit": 0}, "unlike_training_limit"),
+    "halo of gigabytes": (nested(halo_px=2**20), "encoder.halo_px"),
+    "crop of gigabytes": (nested(crop_px=10**5), "encoder.crop_px"),
+    "backbone from the hub": (backbone("hf-hub:timm/resnet18"), "backbone"),
+    "backbone from a folder": (backbone("local-dir:/tmp"), "backbone"),
 }
 
 

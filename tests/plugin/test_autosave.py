@@ -4,16 +4,21 @@ import errno
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
 import pytest
 import shapely
+from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QObject
 
 from napari_past.errors import BadTable, CannotWrite
+from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.annotations import Annotations
-from napari_past.plugin.autosave import Autosave
+from napari_past.plugin.autosave import Autosave, NotReadNow
 from napari_past.quality import QualityMask
 from napari_past.types import IGNORE, INCLUDE, TUMOUR, Cutoffs, Region
 
@@ -28,9 +33,18 @@ DOCUMENT = Annotations(
     cell_notes={"8d0e": 'mitosis? "yes"\nsecond line'},
     region_notes={"zwei · 二": "DCIS"},
     cutoffs={"past-mini: CD3D + CD3E": Cutoffs(-0.1, 1 / 3, 2.0, "set by you")},
+    core_columns={"A-1": {"case": "17"}},
 )
 MASK = QualityMask(np.tile(np.arange(5, dtype=np.uint8), (7, 4)), 8.0, "edited")
 MASK_SIZE_UM = (8.0 * 20, 8.0 * 7)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A slide, as far as annotations ask."""
+
+    fingerprint: str
+    name: str
 
 
 @pytest.fixture
@@ -49,6 +63,36 @@ def test_comes_back_as_it_was_saved_and_by_slide(home: Path) -> None:
     assert geometry["type"] == "Polygon"
     assert geometry["coordinates"][0][0] == [0.1, 0.2]
     assert {path.suffix for path in home.rglob("*") if path.is_file()} == {".json"}
+
+
+def test_what_the_disk_does_not_give_is_never_saved_over(
+    home: Path, qtbot: QtBot, tmp_path: Path
+) -> None:
+    autosave = Autosave()
+    kept = Annotations((Region("A", TUMOUR, HOLED),), {"1": "old", "2": "old"})
+    autosave.save(SLIDE, "s", kept)
+    path, aside = autosave.path(SLIDE), tmp_path / "aside"
+    # A folder in its place is what any user, root too, cannot read.
+    path.rename(aside)
+    path.mkdir()
+    with pytest.raises(NotReadNow, match="left as they are"):
+        autosave.load(SLIDE)
+    slide = Named(SLIDE, "s")
+    parent = QObject()
+    annotating = Annotating(ViewerModel(), parent)
+    annotating.set_slide(slide)
+    annotating.set_cell_note("2", "new")
+    annotating.set_slide(Named(OTHER, "t"))
+    assert path.is_dir()
+
+    annotating.set_slide(slide)
+    annotating.set_cell_note("2", "newer")
+    path.rmdir()
+    aside.rename(path)
+    annotating.set_slide(None)
+    found = autosave.load(SLIDE)
+    assert found.cell_notes == {"1": "old", "2": "newer"}
+    assert [region.name for region in found.regions] == ["A"]
 
 
 def test_file_of_an_earlier_version_is_still_read(home: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import shapely
 from napari.components import ViewerModel
 
-from napari_past.plugin.region_rings import ring_of, same_regions
+from napari_past.plugin.region_rings import ring_of, same_places, same_regions
 from napari_past.plugin.region_shapes import add_regions_layer, regions_of
 from napari_past.space import world_from_um
 from napari_past.types import INCLUDE, TUMOUR, Region
@@ -58,3 +58,13 @@ def test_other_regions_are_told_apart() -> None:
     assert not same_regions((one,), (Region("A", INCLUDE, HOLED),))
     assert not same_regions((one,), (Region("B", TUMOUR, HOLED),))
     assert not same_regions((one,), (one, one))
+
+
+def test_places_are_the_same_whatever_their_names() -> None:
+    one = Region("A-1", INCLUDE, shapely.Point(500, 500).buffer(300))
+    rounded = shapely.transform(one.polygon_um, lambda xy: xy.astype(np.float32).astype(float))
+    other = Region("B-2", TUMOUR, rounded)
+    assert same_places((one,), (other,))
+    assert not same_regions((one,), (other,))
+    assert not same_places((one,), (Region("A-1", INCLUDE, shapely.Point(501, 500).buffer(300)),))
+    assert not same_places((one,), ())

@@ -6,6 +6,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Shapes
 
+from napari_past.plugin.own_layers import CELLS
 from napari_past.plugin.pixel_size import set_pixel_size
 from napari_past.plugin.region_shapes import (
     add_regions_layer,
@@ -92,3 +93,21 @@ def test_edges_are_never_thinner_than_the_canvas_shows(viewer, canvas_mpp, width
     keep_edges_visible(viewer.layers, canvas_mpp)
     assert list(ours.edge_width) == [width_um]
     assert list(theirs.edge_width) == [1.0]
+
+
+def test_shapes_that_are_taken_as_cells_are_no_regions(viewer: ViewerModel) -> None:
+    square = np.array([[0, 0], [0, 9], [9, 9], [9, 0]])
+    layer = viewer.add_shapes([square], shape_type="polygon", units=("um", "um"))
+    assert len(all_regions(viewer.layers)) == 1
+    layer.metadata[CELLS] = True
+    assert all_regions(viewer.layers) == ()
+
+
+def test_turned_layer_of_three_dimensions_lies_where_napari_shows_it() -> None:
+    corners = np.array([[0, 0, 0], [0, 0, 10], [0, 20, 10], [0, 20, 0]], float)
+    layer = Shapes(
+        [corners], shape_type="polygon", scale=(1, 2, 3), translate=(0, 7, 11), rotate=30
+    )
+    (region,) = regions_of(layer)
+    shown = np.array([layer.data_to_world(corner)[-2:] for corner in corners])[:, ::-1]
+    npt.assert_allclose(np.array(region.polygon_um.exterior.coords)[:4], shown)

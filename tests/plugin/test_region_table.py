@@ -189,3 +189,17 @@ def test_er_has_a_column_for_its_allred_score(sorting):
     # a quarter is positive: 3; 3+: 3
     assert sorting.item(0, column).text() == "6 (3 + 3)"
     assert sorting.item(2, column).text() == "–"
+
+
+def test_column_has_room_for_numbers_far_below(qtbot):
+    cells = [2] * 120 + [40_000]
+    regions = [
+        Region(f"A-{i + 1}", TUMOUR, shapely.box(10 * i, 0, 10 * i + 9, 9))
+        for i in range(len(cells))
+    ]
+    centers_um = np.repeat([[10 * i + 4.0, 4.0] for i in range(len(cells))], cells, axis=0)
+    table = RegionTable()
+    qtbot.addWidget(table)
+    table.set_table(score_table(np.zeros(len(centers_um)), centers_um, CUTOFFS, regions))
+    assert table.item(120, 1).text() == "40000"
+    assert table.columnWidth(1) > table.fontMetrics().horizontalAdvance("40000")

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from scipy.spatial import cKDTree
 
 from napari_past.genes import resolve
-from napari_past.io import read_cells
+from napari_past.io import read_cells, read_regions
 from napari_past.model.files import read_model_file, write_model_file
 from napari_past.plugin.viewport import fly_to, view_rect
 from napari_past.space import um_from_world
@@ -23,6 +23,8 @@ from napari_past.types import IGNORE, RESEARCH_USE, TUMOUR, Rect
 pytestmark = pytest.mark.gui
 
 LONG_MS = 120_000
+MPP = 0.5
+"""Of the drawn slide."""
 
 
 def points_of(viewer) -> Points:
@@ -123,6 +125,14 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     assert table.item(0, 0).text() == "Region 1\nTumour"
     assert table.item(0, 1).text() == str(row.n)
     assert "nuclei in Tumour regions" in widget.panel.regions.note.text()
+
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.panel.export.regions_to.emit(str(tmp_path / "regions.geojson"))
+    back = read_regions(tmp_path / "regions.geojson", MPP)
+    assert [(r.name, r.role) for r in back] == [(r.name, r.role) for r in widget.regions()]
+    npt.assert_allclose(
+        [r.polygon_um.area for r in back], [r.polygon_um.area for r in widget.regions()]
+    )
 
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.export_scores_to(tmp_path / "scores.csv")

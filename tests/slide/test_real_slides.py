@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 
 import numpy as np
 import pytest
 
-from napari_past.errors import MissingExtra, UnsupportedPixels
+from napari_past.errors import DamagedSlide, MissingExtra, UnsupportedPixels
 from napari_past.slide import open_slide
 
 
@@ -141,3 +142,24 @@ def test_without_openslide_the_extra_is_named(slides, monkeypatch):
     monkeypatch.setitem(sys.modules, "openslide", None)
     with pytest.raises(MissingExtra, match=r"napari-past\[openslide\]"):
         open_slide(slides / "cmu1_dicom")
+
+
+def test_dicom_with_a_bad_frame(tmp_path, data_dir):
+    """OpenSlide gives up a handle at its first error; what else there is must still be read."""
+    pytest.importorskip("openslide")
+    source = data_dir / "slides" / "cmu1_dicom"
+    folder = tmp_path / "dicom"
+    shutil.copytree(source, folder)
+    file = max(folder.iterdir(), key=lambda f: f.stat().st_size)
+    content = bytearray(file.read_bytes())
+    frames = [m.start() for m in re.finditer(rb"\xff\xd8\xff", content)]
+    content[frames[0] : frames[0] + 100] = bytes(100)
+    file.write_bytes(content)
+    with open_slide(folder) as slide, open_slide(source) as sound:
+        mpp = sound.require_mpp()
+        for _ in range(2):
+            with pytest.raises(DamagedSlide, match=r"dicom has pixels that cannot be decoded"):
+                slide.read_grid(100, 100, 100, 100, mpp)
+            there = (1200, 1200, 100, 100, mpp)
+            np.testing.assert_array_equal(slide.read_grid(*there), sound.read_grid(*there))
+        assert set(np.unique(slide.display_pixels[0].read(0, 9, 0, 9))) == {104, 152}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import pytest
+from PIL import Image
 
 from napari_past.errors import MissingPixelSize, NotASlide, SlideError
 from napari_past.spatial.picture import open_picture, stated_mpp
@@ -61,3 +65,14 @@ def test_pictures_that_are_none(tmp_path):
     broken.write_bytes(b"\xff\xd8\xff\xe0 and no more")
     with pytest.raises(SlideError, match=r"broken\.jpg cannot be read as a picture"):
         open_picture(broken, 0.5)
+
+
+def test_a_small_file_that_promises_a_huge_picture_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.png"
+    Image.new("RGB", (8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 50_000, 20_000)  # width and height in the header
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(SlideError, match="50000 x 20000 pixels, too many"):
+        open_picture(path, 0.5)

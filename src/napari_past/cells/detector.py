@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, Self, runtime_checkable
 
 from napari_past.errors import UnknownDetector
@@ -38,14 +39,21 @@ class Detector(Protocol):
         """All cells in `rgb` (Y, X, 3), in slide space; `grid` says where the pixels lie."""
 
 
-_registry: dict[str, type[Detector]] = {}
+_registry: dict[str, Callable[[], Detector]] = {}
+_from_files: dict[str, Callable[[str], Detector]] = {}
 
 
-def register_detector(name: str, detector: type[Detector]) -> None:
-    """Make `detector`, constructed without arguments, known as `name`; names are taken once."""
+def register_detector(name: str, detector: Callable[[], Detector]) -> None:
+    """Make what `detector`, called without arguments, returns known as `name`; names are taken
+    once."""
     if name in _registry:
         raise ValueError(f"A detector named {name!r} is registered already.")
     _registry[name] = detector
+
+
+def register_weights(suffix: str, detector: Callable[[str], Detector]) -> None:
+    """Make names that end in `suffix` mean the detector of that file."""
+    _from_files[suffix] = detector
 
 
 def detector_names() -> tuple[str, ...]:
@@ -54,16 +62,22 @@ def detector_names() -> tuple[str, ...]:
 
 
 def get_detector(name: str) -> Detector:
-    """The detector registered as `name`, with its default parameters.
+    """The detector registered as `name`, with its default parameters, or that of a weights' file.
 
     Raises
     ------
     UnknownDetector
-        Nothing is registered under that name; the message lists what is.
+        Nothing is registered under that name, or there is no such file; the message lists what is.
+    BadModel
+        A file that is none of a detector.
     """
-    try:
-        return _registry[name]()
-    except KeyError:
+    for suffix, of_file in _from_files.items():
+        if name.lower().endswith(suffix):
+            return of_file(name)
+    if name not in _registry:
+        files = " or ".join(f"FILE{suffix}" for suffix in _from_files)
         raise UnknownDetector(
-            f"There is no detector named {name!r}; choose one of: {', '.join(detector_names())}."
-        ) from None
+            f"There is no detector named {name!r}; choose one of: {', '.join(detector_names())}"
+            f"{f', or {files}' if files else ''}."
+        )
+    return _registry[name]()

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from napari_past.cells.brought import BroughtCells
 from napari_past.slide import Slide
 from napari_past.types import FloatArray, FoundCells, PixelGrid, Rect, Rgb
 
@@ -34,6 +35,15 @@ class GivenCells:
     name: str = "given"
     mpp: float = 1.0
     halo_um: float = 0.0
+    brought: BroughtCells | None = None
+    """What came with the cells; workers need none of it."""
+
+    @staticmethod
+    def of(cells: FoundCells | BroughtCells) -> GivenCells:
+        """A detector that finds these cells, and keeps what came with them."""
+        if isinstance(cells, BroughtCells):
+            return GivenCells(cells.found, brought=cells)
+        return GivenCells(cells)
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -52,6 +62,25 @@ class GivenCells:
     def fitted(self, slide: Slide) -> GivenCells:
         """Itself: nothing of the slide matters."""
         return self
+
+    def rows_of(self, centers_um: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """Which of the cells each of some is, (n,), told by the place (n, 2) to the last bit.
+
+        Cells in one place keep their order through every step, so the first comes first.
+        """
+        theirs, ours = (
+            np.ascontiguousarray(c).view(np.complex128)[:, 0]
+            for c in (
+                self.cells.centers_um,
+                centers_um,
+            )
+        )
+        their_order, our_order = np.argsort(theirs, kind="stable"), np.argsort(ours, kind="stable")
+        sorted_theirs, sorted_ours = theirs[their_order], ours[our_order]
+        repeat = np.arange(len(ours)) - np.searchsorted(sorted_ours, sorted_ours)
+        rows = np.empty(len(ours), np.intp)
+        rows[our_order] = their_order[np.searchsorted(sorted_theirs, sorted_ours) + repeat]
+        return rows
 
     def narrowed(self, rect: Rect) -> GivenCells:
         """The cells that belong to `rect`, so that a worker is sent no others."""

@@ -19,8 +19,8 @@ from scipy.spatial import cKDTree
 from napari_past.cli.display import has_display, has_qt
 from napari_past.cli.models import evidence_line
 from napari_past.cli.overview import write_overview
-from napari_past.cli.run import compute
 from napari_past.cli.score import score_lines
+from napari_past.cli.slide_run import compute
 from napari_past.engine import Cells, analysed, h_score, origin_of_scores, predict
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import CannotWrite, PastError

@@ -3,35 +3,57 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from napari_past.cli.parser import FORMATS
+from napari_past.cli.run_options import FORMATS
+from napari_past.cli.slide_list import AskedSlide
 from napari_past.errors import CannotWrite
-from napari_past.io import check_writable
+from napari_past.slide.place import shown_place
 
-BYTES_PER_VALUE = {"h5ad": 4, "csv": 12, "geojson": 80}
-BYTES_PER_CELL = {"h5ad": 600, "csv": 120, "geojson": 1500}
-"""Outline, position and scalars; an .h5ad holds the embedding besides."""
+BYTES_PER_VALUE = {"h5ad": 5, "csv": 12, "geojson": 80, "parquet": 6, "zarr": 5}
+BYTES_PER_CELL = {"h5ad": 300, "csv": 700, "geojson": 1500, "parquet": 250, "zarr": 300}
+"""Outline, position and scalars, measured by benchmarks/archive.py and rounded up."""
+WITH_EMBEDDING = ("h5ad", "parquet", "zarr")
+BYTES_PER_PIXEL = 4
+"""Of an embedded image with its pyramid, at most: three, and a third of them."""
 CELLS_PER_MM2 = 5000
 """Of dense tissue: what is expected where the cells are not known yet."""
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 @dataclass(frozen=True)
 class Destination:
     """The file of one slide."""
 
-    slide: Path
+    slide: AskedSlide
     file: Path
     format: str
 
 
-def destinations(slides: Sequence[Path], out: Path, format: str | None) -> list[Destination]:
+def is_folder(out: Path, many: bool) -> bool:
+    """Whether results go into the folder `out`, not to a file of that name.
+
+    A folder is what exists as one, has no suffix, or, for several slides, none of a table's.
+    """
+    suffix = out.suffix.lower().removeprefix(".")
+    if suffix == "zarr" and not many:
+        return False
+    return out.is_dir() or not suffix or (many and suffix not in FORMATS)
+
+
+def destinations(
+    slides: Sequence[AskedSlide], out: Path, format: str | None, many: bool
+) -> list[Destination]:
     """A file for each slide: `out` itself, or ``<stem>.<format>`` in the folder that it is.
 
-    `out` is a folder where it exists as one, has no suffix, or several slides are given.
+    Parameters
+    ----------
+    many
+        Whether a folder is wanted, however many slides there are: one was searched, perhaps.
 
     Raises
     ------
@@ -40,19 +62,11 @@ def destinations(slides: Sequence[Path], out: Path, format: str | None) -> list[
         slides would be written to one file.
     """
     suffix = out.suffix.lower().removeprefix(".")
-    if out.is_dir() or not suffix or (len(slides) > 1 and suffix not in FORMATS):
-        chosen = format or FORMATS[0]
-        files = [out / f"{slide.stem}.{chosen}" for slide in slides]
-        twice = next((f for i, f in enumerate(files) if f in files[:i]), None)
-        if twice is not None:
-            raise CannotWrite(
-                f"Two of the slides would both be written to {twice}; run them one by one, each "
-                "with its own --out."
-            )
-        return [Destination(s, f, chosen) for s, f in zip(slides, files, strict=True)]
-    if len(slides) > 1:
+    if is_folder(out, many):
+        return _in_folder(slides, out, format or FORMATS[0])
+    if many:
         raise CannotWrite(
-            f"--out {out} is one file, but {len(slides)} slides were given; give a folder, with "
+            f"--out {out} is one file, but {_count(len(slides))} given; give a folder, with "
             f"--format {suffix} where it is to hold such files."
         )
     if suffix not in FORMATS and format is None:
@@ -67,51 +81,96 @@ def destinations(slides: Sequence[Path], out: Path, format: str | None) -> list[
     return [Destination(slides[0], out, format or suffix)]
 
 
-def check_free(wanted: Sequence[Destination], inputs: Sequence[Path], force: bool) -> None:
+def _count(slides: int) -> str:
+    return "a folder or list of one slide was" if slides == 1 else f"{slides} slides were"
+
+
+def _in_folder(slides: Sequence[AskedSlide], out: Path, format: str) -> list[Destination]:
+    made: list[Destination] = []
+    taken: dict[str, AskedSlide] = {}
+    for slide in slides:
+        name = slide.stem if slide.out is None else slide.out
+        chosen = format
+        if slide.out is not None and (own := name.suffix.removeprefix(".").lower()) in FORMATS:
+            if own != format:
+                raise CannotWrite(
+                    f"The list has {slide.name} written to {name}, but the format is {format}; "
+                    f"leave the suffix out, or give --format {own}."
+                )
+            name = name.with_suffix("")
+        relative = PurePosixPath(*(_portable(part) for part in name.parts))
+        relative = relative.with_name(f"{relative.name}.{chosen}")
+        # Windows and macOS take names that differ by case alone for one.
+        other = taken.setdefault(str(relative).casefold(), slide)
+        if other is not slide:
+            raise CannotWrite(
+                f"Two of the slides, {shown_place(other.place)} and {shown_place(slide.place)}, "
+                f"would both be written to {out / relative}; run them one by one, "
+                "each with its own --out, or name their results in the column out of a list."
+            )
+        made.append(Destination(slide, out / relative, chosen))
+    return made
+
+
+def _portable(name: str) -> str:
+    """A name that every system takes."""
+    kept = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).rstrip(". ") or "_"
+    return f"{kept}_" if _RESERVED.fullmatch(kept) else kept
+
+
+def check_free(files: Sequence[Path], inputs: Sequence[Path], force: bool) -> None:
     """Raise `CannotWrite` where a file exists and may not be overwritten, or is an input."""
-    for destination in wanted:
-        file = destination.file
-        if not os.path.lexists(file):
-            continue
-        if any(path.exists() and file.exists() and path.samefile(file) for path in inputs):
-            raise CannotWrite(f"{file} is read by this command; give another --out.")
-        if not force:
+    for file in files:
+        check_no_input(file, inputs)
+        if os.path.lexists(file) and not force:
             raise CannotWrite(
                 f"{file} exists already; give another --out, or --force to overwrite it."
             )
 
 
-def make_ready(wanted: Sequence[Destination], out: Path) -> None:
-    """Create the folder that `out` is, where it is one, and check that every file can be written.
+def check_no_input(file: Path, inputs: Sequence[Path]) -> None:
+    """Raise `CannotWrite` where a file to be written is read by the same command."""
+    if any(path.exists() and file.exists() and path.samefile(file) for path in inputs):
+        raise CannotWrite(f"{file} is read by this command; give another --out.")
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder of results, with those above it.
 
     Raises
     ------
     CannotWrite
     """
-    if wanted[0].file != out:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise CannotWrite(
-                f"The folder {out} cannot be created ({exc.strerror or exc}); choose another one."
-            ) from exc
-    for destination in wanted:
-        check_writable(destination.file)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise CannotWrite(
+            f"The folder {folder} cannot be created ({exc.strerror or exc}); choose another one."
+        ) from exc
 
 
-def check_room(destination: Destination, cells: float, genes: int, embed_dim: int) -> None:
+def check_room(
+    destination: Destination, cells: float, genes: int, embed_dim: int, image_px: int = 0
+) -> None:
     """Raise `CannotWrite` where the disk lacks the room for a table of `cells` cells.
 
     The finished file replaces an old one, so both have to fit.
+
+    Parameters
+    ----------
+    image_px
+        Pixels of an image that is embedded.
     """
     form = destination.format
     per_cell = BYTES_PER_CELL[form] + BYTES_PER_VALUE[form] * genes
-    needed = cells * (per_cell + (2 * embed_dim if form == "h5ad" else 0))
+    per_cell += 2 * embed_dim if form in WITH_EMBEDDING else 0
+    needed = cells * per_cell + BYTES_PER_PIXEL * image_px
     folder = next(p for p in destination.file.absolute().parents if p.is_dir())
     free = shutil.disk_usage(folder).free
     if needed > free:
+        image = " with the slide's image" if image_px else ""
         raise CannotWrite(
             f"{destination.file} would take about {needed / 1e9:.1f} GB ({cells:.0f} cells, "
-            f"{genes} genes), but its disk has {free / 1e9:.1f} GB free; name fewer --genes, or "
-            "choose another disk."
+            f"{genes} genes{image}), but its disk has {free / 1e9:.1f} GB free; name fewer "
+            "--genes, or choose another disk."
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from napari_past.slide import Slide, open_slide
+from napari_past.slide.place import is_remote, shown_place
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class SlideFacts:
 
     name: str
     path: str
+    """As it was typed, without what is secret in an address."""
     vendor: str
     objective: float | None
     """Nominal magnification."""
@@ -39,25 +43,25 @@ class SlideFacts:
     levels: tuple[LevelFacts, ...]
     """Fine to coarse, as in the file."""
     series: tuple[str, ...]
-    """Names of the images in the file, labels and thumbnails too."""
+    """Names of the images in the file, labels and thumbnails too; what --series takes."""
     fingerprint: str
     """64 hex digits of the content."""
     missing: tuple[str, ...]
-    """What the slide lacks and what to do about it; empty where it has all."""
+    """What the slide lacks, tiles too, and what to do about it; empty where it has all."""
 
 
-def slide_facts(slide: Slide) -> SlideFacts:
-    """What an open slide says about itself."""
+def slide_facts(slide: Slide, place: str) -> SlideFacts:
+    """What an open slide says about itself; `place` is where the user said it lies."""
     first = slide.levels[0]
     width_um, height_um = (None, None) if slide.mpp is None else slide.size_um
-    missing = []
+    missing = list(slide.faults)
     if slide.mpp is None:
         missing.append("no µm/px: give --mpp (0.25 and 0.5 are usual for 40x and 20x)")
     if slide.objective is None:
         missing.append("no magnification of the objective: nothing needs it")
     return SlideFacts(
         name=slide.name,
-        path=slide.ref.path,
+        path=shown_place(place) if is_remote(place) else place,
         vendor=slide.vendor,
         objective=slide.objective,
         mpp=slide.mpp,
@@ -79,15 +83,30 @@ def slide_facts(slide: Slide) -> SlideFacts:
 def execute(options: Namespace) -> int:
     """Print the facts; a slide without µm/px is no mistake here."""
     with open_slide(options.slide, options.mpp, options.series) as slide:
-        facts = slide_facts(slide)
+        facts = slide_facts(slide, options.slide)
+        images = _series_lines(slide)
     if options.json:
         print(json.dumps(asdict(facts), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_lines(facts)))
+        print("\n".join(_lines(facts, images)))
     return 0
 
 
-def _lines(facts: SlideFacts) -> list[str]:
+def _series_lines(slide: Slide) -> list[str]:
+    """What to type after --series for each image; pictures beside the slide open by name only."""
+    lines = []
+    for i, name in enumerate(slide.series_names):
+        typed = shlex.quote(name)
+        if i == slide.series:
+            lines.append(f"    {i} or {typed}: this one")
+        elif name in slide.image_names:
+            lines.append(f"    {i} or {typed}")
+        else:
+            lines.append(f"    {typed}: a picture beside the slide, may show the patient's name")
+    return lines
+
+
+def _lines(facts: SlideFacts, images: Sequence[str]) -> list[str]:
     size = f"{facts.width_px} x {facts.height_px} px"
     if facts.width_um is not None and facts.height_um is not None:
         size += f" · {facts.width_um:.0f} x {facts.height_um:.0f} µm"
@@ -106,7 +125,7 @@ def _lines(facts: SlideFacts) -> list[str]:
             ratio += f" x {level.downsample_y:.6g}"
         lines.append(f"    {number}: {level.width_px} x {level.height_px} px, downsample {ratio}")
     if len(facts.series) > 1:
-        lines.append(f"  series       {', '.join(facts.series)}")
+        lines += ["  series       (for --series)", *images]
     lines.append(f"  fingerprint  {facts.fingerprint}")
     lines.append(f"  missing      {'; '.join(facts.missing) or 'nothing'}")
     return lines

@@ -49,7 +49,7 @@ def write_overview(
     area = cells.plan.area
     mpp = max(area.width_um, area.height_um) / PANEL_PX
     tissue = Image.fromarray(
-        slide.read_region(area.x_um, area.y_um, area.width_um, area.height_um, mpp)
+        slide.picture(area.x_um, area.y_um, area.width_um, area.height_um, mpp)
     )
     grid = PixelGrid(area.x_um, area.y_um, mpp)
     values = cells.marker_values(gene)

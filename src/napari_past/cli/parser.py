@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_past import __version__
+from napari_past.cli.option_values import cutoffs, gene_names, marker_names, series
+from napari_past.cli.run_options import DEFAULT_DETECTOR, DEFAULT_MODEL, add_run_options
 from napari_past.cli.validate_options import add_matched_options, add_tissue_options
-from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN, Vector
-from napari_past.stain.dab import given_dab_stains
-from napari_past.types import RESEARCH_USE, Cutoffs, Rect
-
-DEFAULT_MODEL, DEFAULT_DETECTOR = "past-mini", "stain-log"
-FORMATS = ("h5ad", "csv", "geojson")
+from napari_past.types import RESEARCH_USE
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -42,15 +39,18 @@ def command_parser() -> argparse.ArgumentParser:
     _mpp_option(demo)
 
     view = _command(commands, "view", "open a slide in napari with the virtual staining widget")
-    view.add_argument("slide", type=Path, metavar="SLIDE")
+    view.add_argument("slide", metavar="SLIDE")
     _slide_options(view)
 
     info = _command(commands, "info", "levels, size, µm/px, vendor, and what is missing")
-    info.add_argument("slide", type=Path, metavar="SLIDE")
+    info.add_argument("slide", metavar="SLIDE")
     info.add_argument("--json", action="store_true", help="for programs")
     _slide_options(info)
 
-    _add_run(commands)
+    run = _command(commands, "run", "find the cells of slides and predict their expression")
+    add_run_options(run)
+    _slide_options(run)
+    _add_tma(commands)
     _add_score(commands)
     _add_calibrate(commands)
     _add_validate(commands)
@@ -100,53 +100,28 @@ def _add_models(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     )
 
 
-def _add_run(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    run = _command(commands, "run", "find the cells of slides and predict their expression")
-    run.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
-    run.add_argument(
+def _add_tma(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+    tma = _command(commands, "tma", "find the cores of a tissue microarray")
+    tma.add_argument("slide", metavar="SLIDE")
+    tma.add_argument(
         "--out",
         type=Path,
         required=True,
-        metavar="PATH",
-        help=f"a file ({', '.join('.' + f for f in FORMATS)}), or a folder: for several slides, or "
-        "where the name has no suffix",
+        metavar="GRID.geojson",
+        help="the cores as QuPath has them; `run --rois` and `score --rois` take it",
     )
-    run.add_argument("--model", metavar="NAME|PATH", help=f"for H&E; without it, {DEFAULT_MODEL}")
-    run.add_argument(
-        "--detector",
-        default=DEFAULT_DETECTOR,
-        metavar="NAME",
-        help="stain-log for H&E; ihc-nuclear or ihc-membrane for real IHC, whose DAB is measured",
+    tma.add_argument(
+        "--diameter",
+        type=float,
+        metavar="UM",
+        help="of a core; without it, estimated",
     )
-    run.add_argument(
-        "--stain-vectors",
-        type=stain_vectors,
-        metavar="R,G,B,R,G,B|published",
-        help="optical densities of haematoxylin, then of DAB, on real IHC; without it, estimated",
+    tma.add_argument("--cases", type=Path, metavar="FILE.csv", help="which case lies in which core")
+    tma.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="also draw the cores on the slide"
     )
-    run.add_argument(
-        "--genes",
-        type=gene_names,
-        metavar="A,B,…|all",
-        help="genes or markers; without it, the panel markers that the model has",
-    )
-    run.add_argument("--region", type=rectangle, metavar="X,Y,W,H", help="in µm")
-    run.add_argument(
-        "--rois",
-        type=Path,
-        metavar="FILE.geojson",
-        help="QuPath annotations; only cells in those that are not Ignore* are kept",
-    )
-    _slide_options(run)
-    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    run.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="of a dask scheduler whose workers see the same files; without it, this machine",
-    )
-    run.add_argument("--format", choices=FORMATS, help="where the suffix of --out does not tell")
-    run.add_argument("--no-cache", action="store_true", help="neither use nor keep finished tiles")
-    run.add_argument("--force", action="store_true", help="overwrite what is there")
+    _slide_options(tma)
+    tma.add_argument("--force", action="store_true", help="overwrite what is there")
 
 
 def _add_cache(commands: argparse._SubParsersAction[OneLineParser]) -> None:
@@ -198,9 +173,8 @@ def _add_report(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     report.add_argument(
         "inputs",
         nargs="+",
-        type=Path,
         metavar="SLIDE|CELLS",
-        help="slides, tables of cells (.h5ad, .csv), or folders of them; finished tiles are used",
+        help="slides, tables of cells, or folders of them; finished tiles are used",
     )
     report.add_argument("--out", type=Path, required=True, metavar="FILE.html|.pdf")
     report.add_argument(
@@ -323,67 +297,3 @@ def joined_negatives(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def rectangle(text: str) -> Rect:
-    """The rectangle that "X,Y,W,H" in µm means."""
-    x_um, y_um, width_um, height_um = _numbers(text, 4, "X,Y,W,H in µm, as 1000,500,800,600")
-    return Rect(x_um, y_um, width_um, height_um)
-
-
-def stain_vectors(text: str) -> tuple[Vector, Vector]:
-    """The vectors of haematoxylin and DAB that six numbers mean, or "published"."""
-    if text == "published":
-        return RUIFROK_HEMATOXYLIN, RUIFROK_DAB
-    wanted = "R,G,B of haematoxylin and R,G,B of DAB, as 0.65,0.70,0.29,0.27,0.57,0.78"
-    numbers = _numbers(text, 6, wanted)
-    hematoxylin: Vector = (numbers[0], numbers[1], numbers[2])
-    dab: Vector = (numbers[3], numbers[4], numbers[5])
-    try:
-        if not any(hematoxylin) or not any(dab):
-            raise ValueError("a vector is nought")
-        given_dab_stains(hematoxylin, dab, (255.0, 255.0, 255.0))
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} are no two stains; give {wanted}") from exc
-    return hematoxylin, dab
-
-
-def cutoffs(text: str) -> Cutoffs:
-    """The cut-offs that "A,B,C", ascending, means."""
-    wanted = "three ascending numbers A,B,C, as 0.2,0.4,0.6"
-    weak, moderate, strong = _numbers(text, 3, wanted)
-    try:
-        return Cutoffs(weak, moderate, strong, source="given with --cutoffs")
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} does not ascend; give {wanted}") from exc
-
-
-def gene_names(text: str) -> list[str] | str:
-    """The list that "A,B,…" means, or "all"."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("no gene is named; give some, as ERBB2,KRT19, or all")
-    return "all" if names == ["all"] else names
-
-
-def marker_names(text: str) -> list[str]:
-    """The list that "M,…" means, each name once."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("no marker is named; give some, as HER2,Ki67")
-    return list(dict.fromkeys(names))
-
-
-def series(text: str) -> int | str:
-    """A position or a name."""
-    return int(text) if text.isdecimal() else text
-
-
-def _numbers(text: str, count: int, wanted: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != count:
-        raise argparse.ArgumentTypeError(f"{text!r} was given where {wanted}, is needed")
-    return values

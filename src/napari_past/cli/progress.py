@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import threading
 import time
 from typing import TextIO
 
@@ -44,6 +47,80 @@ class ProgressLine:
         rate = self._new_cells / max(elapsed_s, 1e-6)
         text += f" · {self._new_cells} cells · {rate:.0f} cells/s"
         return text if self.done == self.total else f"{text} · {_duration(left_s)} left"
+
+
+class ArchiveProgress:
+    """Progress of many slides, several of them at a time perhaps. Thread-safe."""
+
+    def __init__(self, slides: int, stream: TextIO | None = None) -> None:
+        self.slides = slides
+        self.done = 0
+        self._line = StatusLine(stream)
+        terminal = (sys.stderr if stream is None else stream).isatty()
+        self._width = shutil.get_terminal_size().columns - 1 if terminal else None
+        self._lock = threading.Lock()
+        self._under_way: dict[str, SlideProgress] = {}
+
+    def slide(self, name: str) -> SlideProgress:
+        """What is called after every tile of a slide that begins now."""
+        progress = SlideProgress(self, name)
+        with self._lock:
+            self._under_way[name] = progress
+            if self._line.due() or self.done == 0:
+                self._line.tell(self._text())
+        return progress
+
+    def finished(self, name: str) -> None:
+        """A slide is done with, however it went."""
+        with self._lock:
+            self.done += 1
+            self._under_way.pop(name, None)
+            if self._line.due():
+                self._line.tell(self._text())
+
+    def tell(self) -> None:
+        """Show how far all is, unless something was told a moment ago."""
+        with self._lock:
+            if self._line.due():
+                self._line.tell(self._text())
+
+    def note(self, text: str) -> None:
+        """A sentence on a line of its own, which stays."""
+        with self._lock:
+            self._line.note(f"napari-past: {text}")
+
+    def say(self, text: str) -> None:
+        """Lines on stdout, with nothing of ours in them."""
+        with self._lock:
+            self._line.close()
+            print(text, flush=True)
+
+    def close(self) -> None:
+        """End the line that is being rewritten."""
+        with self._lock:
+            self._line.close()
+
+    def _text(self) -> str:
+        parts = [f"{self.done}/{self.slides} slides"]
+        parts += [slide.text for slide in self._under_way.values()]
+        text = " · ".join(parts)
+        if self._width is None or len(text) <= self._width:
+            return text
+        # What is wider than the terminal could not be rewritten in place.
+        return f"{text[: self._width - 1]}…"
+
+
+class SlideProgress:
+    """One slide of many."""
+
+    def __init__(self, archive: ArchiveProgress, name: str) -> None:
+        self.text = name
+        self._archive, self._name = archive, name
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell, unless something was told a moment ago."""
+        self.text = f"{self._name}: tile {progress.done}/{progress.total}"
+        self._archive.tell()
 
 
 def _duration(seconds: float) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from napari_past.calibration.findings import findings_of_cells
 from napari_past.cells import get_detector
-from napari_past.cli.destination import Destination, check_free
-from napari_past.cli.run import FEW_TILES, compute
+from napari_past.cli.destination import check_free
+from napari_past.cli.slide_list import is_spatialdata
+from napari_past.cli.slide_run import FEW_TILES, compute
 from napari_past.cli.table_findings import table_findings
 from napari_past.engine import (
     Cells,
@@ -40,10 +41,11 @@ from napari_past.report.flags import unreadable
 from napari_past.slide import open_slide
 from napari_past.slide.omezarr import is_zarr_folder
 from napari_past.slide.openslide import dicom_files
+from napari_past.slide.place import is_remote, local_path, shown_name
 from napari_past.slide.units import checked_mpp
 from napari_past.types import Region
 
-TABLES = (".h5ad", ".csv")
+TABLES = (".h5ad", ".csv", ".geojson", ".parquet")
 SLIDES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".zarr")
 """Suffixes that are taken from a folder of slides; of tables, only .h5ad is."""
 
@@ -54,8 +56,8 @@ def execute(options: Namespace) -> int:
     out: Path = options.out
     check_suffix(out, case)
     paths = [path for given in options.inputs for path in _slides_of(given)]
-    given = [*paths, *([] if options.rois is None else [options.rois])]
-    check_free([Destination(p, out, out.suffix) for p in paths], given, options.force)
+    read = [*(local_path(place) for place in paths), options.rois]
+    check_free([out], [file for file in read if file is not None], options.force)
     check_writable(out)
     _check_alone(options, paths)
     checked_mpp(options.mpp)
@@ -73,7 +75,7 @@ def execute(options: Namespace) -> int:
             except PastError as exc:
                 if len(paths) == 1:
                     raise
-                failures.append(f"{path.name}: {exc}")
+                failures.append(f"{shown_name(path)}: {exc}")
                 continue
             pages += made
             failures += missing
@@ -90,21 +92,29 @@ def execute(options: Namespace) -> int:
     return 1 if failures else 0
 
 
-def _slides_of(given: Path) -> list[Path]:
+def _slides_of(given: str) -> list[str]:
     """`given` itself, or what a folder of slides and tables holds."""
-    if not given.is_dir() or is_zarr_folder(given) or dicom_files(given):
+    folder = None if is_remote(given) else local_path(given)
+    if folder is None or not folder.is_dir() or is_zarr_folder(folder) or dicom_files(folder):
         return [given]
     wanted = (*SLIDES, TABLES[0])
-    found = sorted(p for p in given.iterdir() if p.suffix.lower() in wanted and p.name[0] != ".")
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in wanted and p.name[0] != ".")
     if not found:
         raise PastError(
-            f"The folder {given} holds no slide ({', '.join(SLIDES)}) and no .h5ad table of cells; "
-            "give a folder that does, or a file."
+            f"The folder {folder} holds no slide ({', '.join(SLIDES)}) and no .h5ad table of "
+            "cells; give a folder that does, or a file."
         )
-    return found
+    return [str(path) for path in found]
 
 
-def _check_alone(options: Namespace, paths: Sequence[Path]) -> None:
+def _is_table(place: str) -> bool:
+    if is_remote(place):
+        return False
+    path = Path(place)
+    return path.suffix.lower() in TABLES or (path.is_dir() and is_spatialdata(path))
+
+
+def _check_alone(options: Namespace, paths: Sequence[str]) -> None:
     if options.rois is not None and len(paths) > 1:
         raise RegionError(
             f"--rois {options.rois.name} was drawn on one slide, but {len(paths)} were given; "
@@ -124,13 +134,13 @@ class _PageMaker:
         self._options, self._case, self._stack = options, case, stack
         self._loaded: tuple[Assay, Workers] | None = None
 
-    def pages_of(self, path: Path) -> tuple[tuple[Page, ...], list[str]]:
+    def pages_of(self, path: str) -> tuple[tuple[Page, ...], list[str]]:
         """The pages, and sentences on what could not be read."""
-        if path.suffix.lower() in TABLES:
+        if _is_table(path):
             options = self._options
             model = None if options.model is None else load_model(options.model)
             findings = table_findings(
-                path,
+                Path(path),
                 options.marker,
                 options.cutoffs,
                 lambda mpp: self._regions(options.mpp or mpp),
@@ -147,7 +157,7 @@ class _PageMaker:
             self._loaded = model, self._stack.enter_context(workers)
         return self._loaded
 
-    def _of_slide(self, path: Path) -> tuple[tuple[Page, ...], list[str]]:
+    def _of_slide(self, path: str) -> tuple[tuple[Page, ...], list[str]]:
         options = self._options
         with open_slide(path, options.mpp, options.series) as slide:
             mpp = slide.require_mpp()

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_past.calibration.calibrated import beyond_origin, calibrated_rows, calibrations_of
+from napari_past.cli.table_told import table_told
 from napari_past.engine import chosen_cutoffs
+from napari_past.engine.unreadable import unreadable_lines, unreadable_mm2, unreadable_rects
 from napari_past.errors import BadTable, CannotWrite, MissingCutoffs
 from napari_past.io import (
     MarkerTable,
@@ -29,12 +31,14 @@ from napari_past.stain.hot_spot import HOT_SPOT_MM2
 from napari_past.stain.measured import check_cutoffs, cutoffs_of, has_classes
 from napari_past.stain.real_stain import real_stain_lines
 from napari_past.stain.rows import number_text
-from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Cutoffs, Region
+from napari_past.tma import TmaGrid, case_file, case_lines, grid_in, score_cases, write_case_csv
+from napari_past.types import MEASURED_RESEARCH_USE, RESEARCH_USE, Cutoffs, Rect, Region
 
 DISPLAY_CLASSES = (
     "0 to 3+ are display classes of predicted means, which are shrunken: they empty 0 and 3+"
 )
 NO_AREA = "density: the area of the slide is not known; score regions with --rois"
+UNREADABLE_MM2 = "unreadable_mm2"
 INSUFFICIENT = "insufficient"
 SAME_MPP = 0.01
 """µm/px that differ by less share of the larger are one, rounded."""
@@ -62,28 +66,54 @@ def execute(options: Namespace) -> int:
     regions = () if options.rois is None else read_regions(options.rois, mpp or marker.mpp)
     if options.rois is not None and not regions:
         raise BadTable(f"{options.rois.name} holds no regions; export some annotations into it.")
+    grid = None if options.rois is None else grid_in(options.rois, mpp or marker.mpp)
     every = options.include_unscored
-    table = score_table(
-        marker.values,
-        marker.centers_um,
-        limits,
-        regions,
-        rules=rules_of(marker.resolved),
-        unscored=None if every else marker.unscored,
-        unscored_area_mm2=None if every else marker.unscored_area_mm2,
-    )
+
+    def scored(regions: Sequence[Region]) -> ScoreTable:
+        return score_table(
+            marker.values,
+            marker.centers_um,
+            limits,
+            regions,
+            rules=rules_of(marker.resolved),
+            unscored=None if every else marker.unscored,
+            unscored_area_mm2=None if every else marker.unscored_area_mm2,
+        )
+
+    table = scored(regions)
+    cases = () if grid is None else score_cases(grid, table, scored)
+    lost = unreadable_rects(table_told(options.cells))
     print(f"{marker.resolved.label} · {options.cells.name}")
     if marker.resolved.note:
         print(marker.resolved.note)
     for line in _flag_lines(origin, marker):
         print(line)
     calibrated = _calibrated_lines(options, origin, marker, regions, table)
-    print("\n".join([*score_lines(table), *calibrated]))
+    print("\n".join([*score_lines(table), *calibrated, *case_lines(cases)]))
     print("\n".join(_origin_lines(origin, marker)))
     if options.out is not None:
-        write_score_csv(table, options.out, _about(origin, marker))
+        about = _about(origin, marker)
+        write_score_csv(table, options.out, about, columns=_columns_of(regions, grid, lost))
         print(f"written to {options.out}")
-    return 0
+        if cases:
+            write_case_csv(cases, case_file(options.out), about)
+            print(f"cases: written to {case_file(options.out)}")
+    unread = unreadable_lines(lost, regions)
+    for line in unread:
+        print(f"napari-past: {line}", file=sys.stderr)
+    return 1 if unread else 0
+
+
+def _columns_of(
+    regions: Sequence[Region], grid: TmaGrid | None, lost: Sequence[Rect]
+) -> dict[str, dict[str, str]] | None:
+    """Further columns of the scores by region: cases of cores, and area that was not read."""
+    columns = {} if grid is None else grid.told()
+    if lost:
+        for region in regions:
+            area = f"{unreadable_mm2(lost, region):.4f}"
+            columns[region.name] = {**columns.get(region.name, {}), UNREADABLE_MM2: area}
+    return columns or None
 
 
 def _calibrated_lines(

@@ -6,20 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import h5py
 import numpy as np
-from anndata.io import read_elem
 
 from napari_past import __version__
 from napari_past.calibration.calibrated import beyond_origin, calibrated_lines, calibrations_of
 from napari_past.cli.score import known_cutoffs
+from napari_past.cli.table_told import as_mapping, table_columns, table_told
+from napari_past.engine.unreadable import unreadable_lines, unreadable_rects
 from napari_past.errors import BadTable, MissingCutoffs
 from napari_past.files import existing_file
 from napari_past.genes import markers
 from napari_past.io import MarkerTable, read_marker_table
-from napari_past.io.csv_table import csv_header, csv_provenance
 from napari_past.io.origin import Origin, read_origin
-from napari_past.io.provenance import KEY
 from napari_past.model import Model
 from napari_past.report import NOT_CALIBRATED, MarkerFindings, ModelFacts, SlideFindings
 from napari_past.report.flags import much_unlike, trained_on, unlike_lines
@@ -54,7 +52,7 @@ def table_findings(
     BadTable, MissingCutoffs
     UnknownGene, AmbiguousGene, NotScorable
     """
-    origin = read_origin(existing_file(path))
+    origin = read_origin(path if path.is_dir() else existing_file(path))
     tables = [
         read_marker_table(path, name)
         for name in asked or [_first_with_cutoffs(path, origin, cutoffs)]
@@ -76,8 +74,8 @@ def table_findings(
             fitting = calibrations_of(model, table.resolved, origin.sha256)
             beyond = beyond_origin(origin, table.resolved)
             lines += calibrated_lines(fitting, table.values, counted, marker.table, beyond)
-    told = _told(path)
-    slide = _mapping(told.get("slide"))
+    told = table_told(path)
+    slide = as_mapping(told.get("slide"))
     known = origin.unlike_training is not None or bool(origin.slide_unlike_training)
     flags = np.zeros(0, bool) if origin.unlike_training is None else origin.unlike_training
     return SlideFindings(
@@ -88,13 +86,14 @@ def table_findings(
         markers=tuple(found),
         regions=regions,
         unscored=first.unscored,
-        model=_model_facts(origin, _mapping(told.get("model"))) if origin.predicted else None,
+        model=_model_facts(origin, as_mapping(told.get("model"))) if origin.predicted else None,
         unlike=tuple(unlike_lines(origin.slide_unlike_training, flags)) if known else None,
         much_unlike=much_unlike(origin.slide_unlike_training, flags),
         calibration=" ".join(lines) or NOT_CALIBRATED,
         measured=origin.measured,
         mismatch=origin.mismatch,
         analysed=origin.analysed,
+        unreadable=tuple(unreadable_lines(unreadable_rects(told), regions)),
         versions=_versions(told),
     )
 
@@ -125,7 +124,7 @@ def _of_marker(
 
 def _first_with_cutoffs(path: Path, origin: Origin, given: Cutoffs | None) -> str:
     """The first marker of the panel that a table has values and cut-offs for."""
-    columns = set(_columns(path))
+    columns = set(table_columns(path))
     for marker in markers():
         if marker.scorable and set(marker.genes) <= columns:
             table = read_marker_table(path, marker.name)
@@ -138,24 +137,6 @@ def _first_with_cutoffs(path: Path, origin: Origin, given: Cutoffs | None) -> st
     )
 
 
-def _columns(path: Path) -> list[str]:
-    if path.suffix.lower() == ".csv":
-        return csv_header(path)
-    try:
-        with h5py.File(path, "r") as file:
-            return [str(name) for name in read_elem(file["var"]).index]
-    except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
-        raise BadTable(f"{path.name} is damaged ({exc}); write it again.") from exc
-
-
-def _told(path: Path) -> Mapping[str, object]:
-    """``uns["napari_past"]`` of a table that `read_marker_table` has read; empty without it."""
-    if path.suffix.lower() == ".csv":
-        return csv_provenance(path)
-    with h5py.File(path, "r") as file:
-        return _mapping(read_elem(file[f"uns/{KEY}"])) if f"uns/{KEY}" in file else {}
-
-
 def _model_facts(origin: Origin, told: Mapping[str, object]) -> ModelFacts:
     species, organ, preparation, data = (
         str(told.get(key, "")) for key in ("species", "organ", "preparation", "training_data")
@@ -165,10 +146,6 @@ def _model_facts(origin: Origin, told: Mapping[str, object]) -> ModelFacts:
 
 
 def _versions(told: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    made_with = _mapping(told.get("versions"))
+    made_with = as_mapping(told.get("versions"))
     theirs = tuple((f"cells: {name}", str(number)) for name, number in made_with.items())
     return (*theirs, ("report: napari-past", __version__))
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

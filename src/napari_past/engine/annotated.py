@@ -12,8 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 from anndata import AnnData
 
+from napari_past.cells import BroughtCells
 from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.engine.plan import Plan
+from napari_past.engine.unreadable import UNREADABLE, unreadable_told
 from napari_past.genes import markers
 from napari_past.quality import UNSCORED_KINDS
 from napari_past.stain.measured import dab_of
@@ -27,6 +29,9 @@ SCHEMA_VERSION = 1
 LAZY_VALUES = 50_000_000
 """Above this many values the expression is a dask array, written block by block."""
 BLOCK_CELLS = 16_384
+BROUGHT_SUFFIX = "_brought"
+VIEWER_COLUMNS = ("regions", "ignored")
+"""What the viewer puts beside the columns of a table."""
 MOST_CUTOFFS = 100
 """With more genes than these, the table tells the cut-offs of the panel's genes alone."""
 
@@ -86,6 +91,9 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
     kinds = unscored_kinds(cells)
     if kinds is not None:
         adata.obs["unscored"] = pd.Categorical(kinds, categories=["", *UNSCORED_KINDS])
+    brought = cells.brought
+    if brought is not None:
+        add_brought(adata, brought)
     # Each entry is an HDF5 object of its own: thousands of them would take longer than the cells.
     told = symbols if len(symbols) <= MOST_CUTOFFS else chosen_genes(model, None)
     cutoffs = {g: c for g in told if (c := model.cutoffs(g)) is not None}
@@ -108,12 +116,19 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "cutoffs": {g: list(c.values) for g, c in cutoffs.items()},
         "cutoffs_source": {g: c.source for g, c in cutoffs.items()},
         "unreadable_tiles": [f"{t.column},{t.row}" for t in cells.unreadable],
+        UNREADABLE: unreadable_told(cells.unreadable),
         "slide_unlike_training": cells.slide_unlike_training,
         "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
         "versions": {name: version(name) for name in _packages(model)},
     }
     if model.bank is not None:
         adata.uns["napari_past"]["model"]["bank"] = model.bank.told
+    if brought is not None:
+        adata.uns["napari_past"]["cells"] = {
+            "source": brought.source,
+            "kind": brought.kind,
+            "notes": list(brought.notes),
+        }
     quality = cells.quality
     if quality is not None:
         adata.uns["napari_past"]["unscored"] = {
@@ -122,6 +137,25 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             "area_mm2": quality.area_mm2(),
         }
     return adata
+
+
+def add_brought(adata: AnnData, brought: BroughtCells) -> None:
+    """Put what came with brought cells into ``obs``, and their outer outlines into ``obsm``.
+
+    A name that is ours, or that the viewer adds, wins; theirs then ends in ``_brought``.
+    """
+    obs = adata.obs
+    for name, values in brought.columns.items():
+        column = name.replace("/", " per ")  # a slash would make a group of an HDF5 file
+        while column in obs or column in VIEWER_COLUMNS or column.endswith("_class"):
+            column = f"{column}{BROUGHT_SUFFIX}"
+        if values.dtype.kind in "OUS":
+            texts = pd.Series(values, index=obs.index, dtype=object).map(lambda v: v or None)
+            obs[column] = texts.astype("category") if column == "classification" else texts
+        else:
+            obs[column] = values
+    if brought.cell_outlines is not None:
+        adata.obsm["cell_outline_um"] = padded_outlines(brought.cell_outlines)
 
 
 def _values_made(model: Assay) -> dict[str, dict[str, object]]:

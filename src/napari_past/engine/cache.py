@@ -105,7 +105,7 @@ def cache_entries(root: Path | None = None) -> tuple[list[CacheEntry], list[Path
     entries: list[CacheEntry] = []
     foreign: list[Path] = []
     for schema in sorted((root or cache_folder()).glob("cells-v*")):
-        for place in sorted(schema.iterdir()) if schema.is_dir() else [schema]:
+        for place in _places(schema):
             if place.name == REMOVED or place.name.startswith(f"{REMOVED}.") or _is_going(place):
                 continue
             entry = _entry(place)
@@ -114,6 +114,15 @@ def cache_entries(root: Path | None = None) -> tuple[list[CacheEntry], list[Path
             else:
                 entries.append(entry)
     return sorted(entries, key=lambda entry: entry.used_s), foreign
+
+
+def _places(schema: Path) -> list[Path]:
+    """What lies in a folder; nothing where it cannot be read."""
+    if not schema.is_dir():
+        return [schema]
+    with suppress(OSError):
+        return sorted(schema.iterdir())
+    return []
 
 
 def _is_going(place: Path) -> bool:
@@ -169,12 +178,24 @@ def mark_use(folder: Path) -> Path:
     """
     host = re.sub(r"[^\w.]", "_", platform.node())
     mark = folder / f"{host}-{os.getpid()}-{next(_marks)}{USE}"
-    mark.write_text(json.dumps({"host": platform.node(), **_process()}))
+    pid = os.getpid()
+    mark.write_text(json.dumps({"host": platform.node(), "pid": pid, "started": _started(pid)}))
     return mark
 
 
-def _process() -> dict[str, float]:
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
+def _started(pid: int) -> str:
+    """When a process started, in words that stay the same when the clock is set.
+
+    Raises
+    ------
+    psutil.NoSuchProcess
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # no Linux, or no such process
+        return f"{psutil.Process(pid).create_time():.0f}"
+    return f"{fields[19]} ticks after boot {boot}"
 
 
 def _in_use(folder: Path) -> bool:
@@ -187,7 +208,7 @@ def _lives(mark: Path) -> bool:
         if told["host"] != platform.node():
             return time.time() - mark.stat().st_mtime < ELSEWHERE_S
         # Numbers of processes are used again; the time at which one started tells it apart.
-        return abs(psutil.Process(int(told["pid"])).create_time() - float(told["started"])) < 2
+        return _started(int(told["pid"])) == str(told["started"])
     except (OSError, ValueError, TypeError, KeyError, psutil.Error):
         return False
 

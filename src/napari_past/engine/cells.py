@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from anndata import AnnData
 
-from napari_past.cells import Detector, GivenCells, get_detector
+from napari_past.cells import BroughtCells, Detector, GivenCells, get_detector
 from napari_past.engine.measured import Assay, MeasuredStain, assay_of
 from napari_past.engine.plan import Plan, make_plan
 from napari_past.engine.run import OnTile, run_plan
@@ -96,12 +96,21 @@ class Cells:
         fingerprint and the cell's place to 0.01 µm."""
         detector = self.plan.detector
         if isinstance(detector, GivenCells) and detector.cells.ids:
-            return _ids_by_place(detector.cells, self.centers_um)
+            names = detector.cells.ids
+            return [names[i] for i in detector.rows_of(self.centers_um).tolist()]
         slide = self.plan.key.fingerprint
         return [
             str(uuid5(ID_NAMESPACE, f"{slide}:{x:.2f},{y:.2f}"))
             for x, y in self.centers_um.tolist()
         ]
+
+    @cached_property
+    def brought(self) -> BroughtCells | None:
+        """What came with brought cells, in the order of these; None where cells were detected."""
+        detector = self.plan.detector
+        if not isinstance(detector, GivenCells) or detector.brought is None:
+            return None
+        return detector.brought.take(detector.rows_of(self.centers_um))
 
     @cached_property
     def unlike_training(self) -> npt.NDArray[np.float32]:
@@ -213,21 +222,11 @@ class Cells:
         return keep
 
 
-def _ids_by_place(given: FoundCells, centers_um: npt.NDArray[np.float64]) -> list[str]:
-    """Names of given cells in the order of `centers_um`, which are some of theirs to the bit."""
-    names: dict[tuple[float, float], list[str]] = {}
-    for (x, y), name in zip(given.centers_um.tolist(), given.ids, strict=True):
-        names.setdefault((x, y), []).append(name)
-    # Cells in one place keep their order through every step, so the first comes first.
-    queues = {place: iter(ids) for place, ids in names.items()}
-    return [next(queues[x, y]) for x, y in centers_um.tolist()]
-
-
 def predict(
     slide: Slide,
     model: str | Assay | None = None,
     region: Rect | tuple[float, float, float, float] | None = None,
-    cells: FoundCells | None = None,
+    cells: FoundCells | BroughtCells | None = None,
     *,
     detector: str | Detector | None = None,
     regions: Sequence[Region] = (),
@@ -246,7 +245,8 @@ def predict(
     region
         (x, y, width, height) in µm; None takes all tissue.
     cells
-        Cells that are known already; they are encoded instead of detected ones.
+        Cells that are known already; they are encoded instead of detected ones. What came with
+        brought ones goes into every table.
     detector
         Registered name, or a detector; unused where `cells` are given.
     regions
@@ -264,12 +264,16 @@ def predict(
     """
     named = get_detector(detector) if isinstance(detector, str) else detector
     loaded = assay_of(model, named, device)
-    chosen = named if cells is None else GivenCells(cells)
-    if cells is not None and not slide.bounds.contains(cells.centers_um).any():
-        raise RegionError(
-            f"None of the {len(cells)} given cells lies on {slide.name}, which is "
-            f"{slide.size_um[0]:.0f} x {slide.size_um[1]:.0f} µm; give centres in µm from its "
-            f"corner."
-        )
+    chosen = named
+    if isinstance(cells, BroughtCells):
+        chosen = GivenCells.of(cells.on_slide(slide))
+    elif cells is not None:
+        chosen = GivenCells(cells)
+        if not slide.bounds.contains(cells.centers_um).any():
+            raise RegionError(
+                f"None of the {len(cells)} given cells lies on {slide.name}, which is "
+                f"{slide.size_um[0]:.0f} x {slide.size_um[1]:.0f} µm; give centres in µm from its "
+                f"corner."
+            )
     plan = make_plan(slide, loaded, chosen, region, regions, device)
     return Cells(plan, loaded, store or Store(plan.key))

@@ -14,6 +14,7 @@ from napari_past.cells import (
     DEFAULT_DETECTOR,
     Detector,
     IhcDetector,
+    InstanSegDetector,
     area_within,
     get_detector,
     tiles_to_search,
@@ -134,6 +135,8 @@ def make_plan(
     if chosen is None:
         stained = isinstance(loaded, MeasuredStain)
         chosen = IhcDetector() if stained else get_detector(DEFAULT_DETECTOR)
+    if isinstance(chosen, InstanSegDetector):
+        chosen = replace(chosen, device=device)
     fitted = chosen.fitted(slide)
     if isinstance(loaded, MeasuredStain):
         loaded = loaded.fitted(slide)
@@ -149,7 +152,7 @@ def make_plan(
     )
     tiles = tiles_to_search(slide, slide.bounds, side_px * mpp, fitted)
     whole = Plan(
-        slide=slide.ref,
+        slide=replace(slide.ref, fingerprint=slide.fingerprint),
         slide_name=slide.name,
         slide_size_px=(slide.levels[0].width_px, slide.levels[0].height_px),
         model=_reference(loaded, device),

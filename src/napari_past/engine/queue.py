@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 
 from napari_past.engine.plan import Plan
+from napari_past.engine.run_tile import unforeseen
 from napari_past.engine.store import Store
 from napari_past.engine.workers import Workers
 from napari_past.errors import PastError
@@ -93,15 +94,19 @@ class TileQueue:
 
     def _serve(self) -> None:
         self._store.describe(self._plan)
+        event: tuple[TileSpec, Future[TileResult]] | None = None
         while True:
-            self._leave_unwanted()
-            self._fill()
+            try:
+                if event is not None:
+                    self._take(*event)
+                self._leave_unwanted()
+                self._fill()
+            except Exception as exc:  # else whoever waits for tiles would wait for ever
+                self._fail(event, exc)
             with self._lock:
                 if self._closed and not self._in_flight:
                     return
             event = self._events.get()
-            if event is not None:
-                self._take(*event)
 
     def _fill(self) -> None:
         """Submit what is wanted first, as long as workers have room."""
@@ -156,10 +161,17 @@ class TileQueue:
         if not closed:
             self._on_result(result)
 
-    def _give_up(self, tile: TileSpec, error: PastError) -> None:
+    def _fail(self, event: tuple[TileSpec, Future[TileResult]] | None, error: Exception) -> None:
+        with self._lock:
+            for tile in [t for t, future in self._in_flight.items() if future is None]:
+                del self._in_flight[tile]  # it was being submitted
+        self._give_up(None if event is None else event[0], unforeseen(error))
+
+    def _give_up(self, tile: TileSpec | None, error: PastError) -> None:
         with self._lock:
             self._waiting.clear()
-            self._in_flight.pop(tile, None)
+            if tile is not None:
+                self._in_flight.pop(tile, None)
             closed = self._closed
         if not closed:
             self._on_error(error)

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 from napari_past.engine.plan import Plan
 from napari_past.engine.queue import TileQueue
-from napari_past.engine.run_tile import run_tile
+from napari_past.engine.run_tile import run_tile, unforeseen
 from napari_past.engine.store import Store
 from napari_past.engine.workers import Workers
 from napari_past.errors import Cancelled, PastError
@@ -56,8 +56,11 @@ def run_plan(
     Cancelled
     CannotWrite
         The store's disk is full or read-only.
+    SlideChanged, SlideUnreachable
+        The slide is another one by now, or its place does not answer.
     WorkerFailed
-        The processes cannot be started, were lost again and again, or have not enough memory.
+        The processes cannot be started, were lost again and again, have not enough memory, or fail
+        in a way that nobody foresaw.
     """
     store.describe(plan)
     finished = store.finished(plan.tiles)
@@ -82,7 +85,12 @@ def _computed_here(
         result = store.read(tile) if store.has(tile) else None
         if result is None:
             detector = plan.detector_for(tile)
-            result = run_tile(plan.slide, tile, plan.model, detector, plan.threads, cancelled)
+            try:
+                result = run_tile(plan.slide, tile, plan.model, detector, plan.threads, cancelled)
+            except PastError:
+                raise
+            except Exception as exc:  # a GPU's driver, a library: told as a worker's would be
+                raise unforeseen(exc) from exc
             store.write(result)
         yield result
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from napari_past.cells import Detector, GivenCells, cells_in, hematoxylin_od, ow
 from napari_past.engine import measured
 from napari_past.engine.measured import MeasuredStain, around_centres
 from napari_past.engine.plan import ModelRef
-from napari_past.errors import BadModel, Cancelled, DamagedSlide, WorkerFailed
+from napari_past.errors import BadModel, Cancelled, DamagedSlide, SlideChanged, WorkerFailed
+from napari_past.files import retried
 from napari_past.model import Model, load_model
 from napari_past.slide import Slide, open_slide
+from napari_past.slide.place import local_path
 from napari_past.types import (
     FoundCells,
     PixelGrid,
@@ -45,6 +46,8 @@ def run_tile(
 
     The slide and the model are opened once for each process and kept. A tile whose pixels cannot be
     decoded comes back empty and marked ``unreadable``. A measured stain needs no model, nor torch.
+    Whatever happens to the slide's file in the meantime, all pixels of a tile are of one content,
+    that of ``slide_ref.fingerprint`` where it is told.
 
     Parameters
     ----------
@@ -58,6 +61,10 @@ def run_tile(
     ------
     BadModel
         The model file changed since the run was planned.
+    SlideChanged
+        Another slide lies in the place of the one that was planned for.
+    SlideUnreachable
+        Its disk or server does not answer.
     Cancelled
     WorkerFailed
         There was not enough memory.
@@ -72,22 +79,40 @@ def run_tile(
             )
 
     with _opening:
-        slide = _slide(slide_ref, _stamp(slide_ref))
         model = model_ref if isinstance(model_ref, MeasuredStain) else _model(model_ref)
-    try:
-        if isinstance(model, MeasuredStain):
-            between(0)
-            return _measured(slide, tile, model, detector)
-        with _torch_threads(threads):
-            return _analysed(slide, tile, model, detector, between)
-    except DamagedSlide:
-        nothing = np.zeros((0, model.embed_dim), model.vector_dtype)
-        return TileResult(tile, FoundCells.empty(), nothing, np.zeros(0, np.float32), True)
-    except MemoryError as exc:
-        raise WorkerFailed(
-            "There was not enough memory to analyse a tile; close other programs and start again: "
-            "finished tiles are kept."
-        ) from exc
+    while True:
+        stamp = _stamp(slide_ref)
+        with _opening:
+            slide = _slide(slide_ref, stamp)
+        try:
+            if isinstance(model, MeasuredStain):
+                between(0)
+                result = _measured(slide, tile, model, detector)
+            else:
+                with _torch_threads(threads):
+                    result = _analysed(slide, tile, model, detector, between)
+        except DamagedSlide:
+            nothing = np.zeros((0, model.embed_dim), model.vector_dtype)
+            od = np.zeros(0, np.float32)
+            result = TileResult(tile, FoundCells.empty(), nothing, od, unreadable=True)
+        except MemoryError as exc:
+            raise WorkerFailed(
+                "There was not enough memory to analyse a tile; close other programs and start "
+                "again: finished tiles are kept."
+            ) from exc
+        if _stamp(slide_ref) == stamp:
+            return result
+        # The file was touched while it was read: opened again, it may turn out to be another.
+
+
+def unforeseen(error: Exception) -> WorkerFailed:
+    """What is none of our sentences, as one."""
+    told = WorkerFailed(
+        f"The run stopped with {type(error).__name__}: {' '.join(str(error).split())}; start it "
+        "again, and report it where it comes back. Finished tiles are kept."
+    )
+    told.__cause__ = error
+    return told
 
 
 def warm_up(model_ref: ModelRef | MeasuredStain) -> None:
@@ -165,17 +190,31 @@ def _nuclear_od(
 
 
 def _stamp(ref: SlideRef) -> tuple[int, int]:
-    """Changes when another file takes the slide's place: its cells are not the old one's."""
+    """Changes when another file takes the slide's place: its cells are not the old one's.
+
+    Constant for an address: its server is asked with every read.
+    """
+    path = local_path(ref.path)
+    if path is None:
+        return (0, 0)
     try:
-        stat = os.stat(ref.path)
+        stat = retried(path.stat)
     except OSError:
         return (0, 0)
     return (stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _slide(ref: SlideRef, stamp: tuple[int, int]) -> Slide:
-    return open_slide(ref.path, ref.mpp, ref.series)
+    """Several may be under way at once; tiles of one content share one open slide."""
+    slide = open_slide(ref.path, ref.mpp, ref.series)
+    if ref.fingerprint and slide.fingerprint != ref.fingerprint:
+        slide.close()
+        raise SlideChanged(
+            f"{slide.name} is another file than the one that the run began with; put that one back "
+            "to go on, or run again to analyse this one: finished tiles are kept."
+        )
+    return slide
 
 
 @lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from napari_past.engine.cache import (
     ABOUT,
@@ -37,6 +37,8 @@ from napari_past.engine.cache import (
 )
 from napari_past.engine.plan import STORE_SCHEMA, Plan, StoreKey
 from napari_past.errors import CannotWrite
+from napari_past.files import TRANSIENT, retried
+from napari_past.slide.place import shown_place
 from napari_past.types import FoundCells, Outlines, TileResult, TileSpec
 
 USED_S = 60.0
@@ -69,14 +71,16 @@ class Store:
         self._root = root or cache_folder()
         self.folder = self._root / f"cells-v{STORE_SCHEMA}" / key.digest
         self._used_s = 0.0
+        self._answers = True
         self._limit = cache_limit_bytes()
         try:
-            self._make()
+            retried(self._make)
         except OSError as exc:
             raise _cannot_write(self.folder, exc) from exc
+        self._mark: Path | None = None
         with suppress(OSError):  # where the cache is read-only nobody can remove it either
-            mark = mark_use(self.folder)
-            weakref.finalize(self, _unlink, mark)
+            self._mark = mark_use(self.folder)
+            weakref.finalize(self, _unlink, self._mark)
         self._use()
         self._size = trim(self._root)[1]
 
@@ -90,14 +94,17 @@ class Store:
         """Say that the folder is used now."""
         if time.monotonic() - self._used_s > USED_S or not self._used_s:
             self._used_s = time.monotonic()
-            with suppress(OSError):
-                os.utime(self.folder / KEY)
+            # The mark, too: other machines cannot see that this process lives.
+            for path in (self.folder / KEY, self._mark):
+                with suppress(OSError):
+                    if path is not None:
+                        os.utime(path)
 
     def describe(self, plan: Plan) -> None:
         """Note for people whose tiles these are; see ``napari-past cache list``."""
         told = {
             "slide": plan.slide_name,
-            "path": plan.slide.path,
+            "path": shown_place(plan.slide.path),
             "model": plan.model.name,
             "detector": plan.detector.name,
         }
@@ -128,7 +135,7 @@ class Store:
         Raises
         ------
         CannotWrite
-            The disk is full or the folder cannot be written.
+            The disk is full, or the folder cannot be written, tried again for some seconds.
         """
         if result.unreadable:
             return
@@ -145,11 +152,7 @@ class Store:
         )
         path = self._path(result.tile)
         try:
-            try:
-                _replace(path, content)
-            except FileNotFoundError:  # somebody cleared the cache
-                self._make()
-                _replace(path, content)
+            retried(lambda: self._put(path, content))
         except OSError as exc:
             # Windows replaces no file that another process reads: then the tile is there.
             if not (isinstance(exc, PermissionError) and path.is_file()):
@@ -161,10 +164,18 @@ class Store:
             # Where this key alone is over the limit, there is nothing to look for at each tile.
             self._limit = max(self._limit, round(1.05 * self._size))
 
+    def _put(self, path: Path, content: bytes) -> None:
+        try:
+            _replace(path, content)
+        except FileNotFoundError:  # somebody cleared the cache
+            self._make()
+            _replace(path, content)
+
     def read(self, tile: TileSpec) -> TileResult | None:
         """A finished tile, or None where there is none; a damaged file counts as none and goes."""
         try:
-            t = load_file(self._path(tile))
+            # Read, not mapped: where the disk fails under a map, the process is ended.
+            t = load(self._content(self._path(tile)))
             cells = FoundCells(
                 t["centers_um"], Outlines(t["vertices_um"], t["offsets"]), t["areas_um2"]
             )
@@ -174,6 +185,16 @@ class Store:
         except (SafetensorError, KeyError, ValueError, TypeError, IndexError):
             _unlink(self._path(tile))
             return None
+
+    def _content(self, path: Path) -> bytes:
+        try:
+            content = retried(path.read_bytes) if self._answers else path.read_bytes()
+        except OSError as exc:
+            # One tile waits for a disk that does not answer; thousands would wait for hours.
+            self._answers = exc.errno not in TRANSIENT
+            raise
+        self._answers = True
+        return content
 
     def _path(self, tile: TileSpec) -> Path:
         return self.folder / f"{tile.column}_{tile.row}{TILE}"
@@ -204,6 +225,6 @@ def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:
             f"NAPARI_PAST_CACHE elsewhere, and run again: finished tiles are kept."
         )
     return CannotWrite(
-        f"The cache {folder} cannot be written ({exc.strerror}); point NAPARI_PAST_CACHE to a "
-        f"folder that can."
+        f"The cache {folder} cannot be written ({exc.strerror}); check its disk, or point "
+        f"NAPARI_PAST_CACHE to a folder that can, and run again: finished tiles are kept."
     )

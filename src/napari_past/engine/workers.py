@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
+from napari_past.engine.gpu_share import share_gpus
 from napari_past.engine.local_cluster import CLOSE_S, LocalCluster, gpus
+from napari_past.engine.lost_worker import LOST, as_told, lost_at
 from napari_past.engine.measured import MeasuredStain
 from napari_past.engine.plan import ModelRef, Plan
 from napari_past.engine.quiet import hush, unhush
@@ -22,11 +24,6 @@ from napari_past.errors import PastError, WorkerFailed
 from napari_past.types import TileResult, TileSpec
 
 CONNECT_S = 10.0
-
-LOST = (
-    "The process that analyses tiles was lost (often for lack of memory); another one was started "
-    "and goes on with its tiles."
-)
 
 
 class Workers:
@@ -49,7 +46,7 @@ class Workers:
     niceness
         0 to 19: how far the processes stand back behind others.
     on_lost
-        Told once, in any thread, that a process was lost and replaced.
+        Told, in any thread, that a process was lost: of our own once, at an address each time.
     """
 
     def __init__(
@@ -155,7 +152,24 @@ class Workers:
                     f"The dask scheduler at {address} has no workers; start some with "
                     f"`dask worker {address}`."
                 ) from exc
+            if self._device != "cpu":
+                share_gpus(client)
+            client.subscribe_topic("all", lambda event: self._hear_of_workers(client, event))
         return client
+
+    def _hear_of_workers(self, client: Any, event: tuple[float, Any]) -> None:
+        """A worker at the address came or went; told in dask's own thread, which must not wait."""
+        told = event[1] if isinstance(event[1], dict) else {}
+        if told.get("action") == "add-worker" and self._device != "cpu":
+            threading.Thread(target=share_gpus, args=(client,), daemon=True).start()
+        elif told.get("action") == "remove-worker" and not told.get("expected"):
+            threading.Thread(target=self._lost_elsewhere, args=(client,), daemon=True).start()
+
+    def _lost_elsewhere(self, client: Any) -> None:
+        left = _threads(client)
+        on_lost = self._on_lost
+        if left is not None and on_lost is not None and not self._closed:
+            on_lost(lost_at(str(self._address), len(left)))
 
     def rest(self) -> None:
         """End the processes of this machine; the next tile starts them again.
@@ -199,8 +213,13 @@ class Workers:
         if self._address is None:
             running = local.width if local is not None else self._threads or cores()
         else:
-            running = 1 if client is None else sum(client.nthreads().values())
+            running = 1 if client is None else sum((_threads(client) or {}).values())
         return running + max(1, running // 2)
+
+    @property
+    def failure(self) -> WorkerFailed | None:
+        """Why no tile will run any more: nobody answers, or no process can be started."""
+        return self._failure
 
     @property
     def cells_under_way(self) -> int:
@@ -249,15 +268,13 @@ class Workers:
         if client is None:
             self._check()
         name = uuid4().hex
-        told = client.get_executor(pure=False).submit(
-            run_stoppable,
-            name,
-            plan.slide,
-            tile,
-            plan.model,
-            plan.detector_for(tile),
-            plan.threads,
-        )
+        detector = plan.detector_for(tile)
+        try:
+            told = client.get_executor(pure=False).submit(
+                run_stoppable, name, plan.slide, tile, plan.model, detector, plan.threads
+            )
+        except (OSError, RuntimeError, ValueError) as exc:  # dask has given its connection up
+            raise self._lost_scheduler() from exc
         future: Future[TileResult] = Future()
         with self._state:
             self._unfinished.add(future)
@@ -291,18 +308,23 @@ class Workers:
         if not future.set_running_or_notify_cancel():
             return
         if told.cancelled():
-            future.set_exception(self._failure or WorkerFailed(self._gone()))
+            future.set_exception(self._lost_scheduler())
         elif (error := told.exception()) is not None:
-            future.set_exception(_as_told(error))
+            future.set_exception(as_told(error))
         else:
             future.set_result(told.result())
 
-    def _gone(self) -> str:
+    def _lost_scheduler(self) -> WorkerFailed:
+        """Why tiles were dropped; at an address none will run any more."""
         where = "" if self._address is None else f" at {self._address}"
-        return (
+        lost = WorkerFailed(
             f"The dask scheduler{where} was lost; start it again and repeat the run: finished "
             "tiles are kept."
         )
+        with self._state:
+            if self._failure is None and self._address is not None:
+                self._failure = lost
+            return self._failure or lost
 
     def _lost(self) -> None:
         with self._state:
@@ -319,26 +341,13 @@ class Workers:
                 future.set_exception(failure)
 
 
-def _as_told(error: BaseException) -> PastError:
-    """What a worker raised, as a sentence."""
-    if isinstance(error, PastError):
-        return error
-    if type(error).__name__ == "KilledWorker":
-        told = WorkerFailed(
-            "The processes that analyse tiles were lost again and again with the same tile (often "
-            "for lack of memory); close other programs and start again: finished tiles are kept."
-        )
-    elif isinstance(error, ImportError):
-        told = WorkerFailed(
-            f"A worker cannot run tiles ({error}); install the same napari-past where it runs."
-        )
-    else:
-        told = WorkerFailed(
-            f"A worker failed with {type(error).__name__}: {error}; start again, and report it "
-            "where it comes back. Finished tiles are kept."
-        )
-    told.__cause__ = error
-    return told
+def _threads(client: Any) -> Mapping[str, int] | None:
+    """Threads of each worker by its address; None where the scheduler does not answer."""
+    try:
+        threads: Mapping[str, int] = client.nthreads()
+    except (OSError, RuntimeError, TimeoutError, ValueError, AttributeError):
+        return None
+    return threads
 
 
 async def _check_scheduler(address: str) -> None:

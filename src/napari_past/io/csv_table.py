@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,25 +15,37 @@ from anndata import AnnData
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write, existing_file
 from napari_past.io.cell_ids import position_ids
-from napari_past.io.expression import expression_blocks
+from napari_past.io.expression import OnRows, expression_blocks, no_step
+from napari_past.io.file_columns import (
+    FileColumn,
+    columns_from_json,
+    gene_file_names,
+    gene_names_from_json,
+    obs_file_columns,
+    restored,
+    to_json,
+    uns_from_json,
+    var_from_json,
+)
+from napari_past.io.outline_text import outline_texts, outlines_of_texts
+from napari_past.io.outlines import CELL_OUTLINE, OUTLINE
 from napari_past.io.provenance import (
     CELL_TYPE,
     KEY,
     TYPE_MARGIN,
     UNSCORED,
     JsonObject,
+    as_mapping,
     check_schema,
-    obs_dtypes,
-    to_json,
-    typed,
-    uns_from_json,
-    var_from_json,
 )
+from napari_past.stain import CLASS_NAMES
 
 OWN_COLUMNS = (
-    "id", "x_um", "y_um", "area_um2", "hematoxylin_od", UNSCORED, CELL_TYPE, TYPE_MARGIN
+    "id", "x_um", "y_um", "area_um2", "hematoxylin_od", UNSCORED, CELL_TYPE, TYPE_MARGIN,
+    OUTLINE, CELL_OUTLINE,
 )  # fmt: skip
 """Columns that are never genes."""
+_PLACES = ("id", "x_um", "y_um")
 
 
 def sidecar_of(path: Path) -> Path:
@@ -38,11 +53,13 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def write_csv(adata: AnnData, path: str | Path) -> None:
-    """Write ``id,x_um,y_um``, the columns of ``obs`` and one column per gene; no comment lines.
+def write_csv(adata: AnnData, path: str | Path, on_rows: OnRows = no_step) -> None:
+    """Write ``id,x_um,y_um``, the columns of ``obs``, one column per gene, and the outlines; no
+    comment lines.
 
     Positions are (x, y) in µm of slide space. Numbers are written so that they read back as they
-    were; missing ones are empty. Embeddings and outlines are left out. The provenance goes to
+    were; missing ones are empty. An outline is a polygon as well-known text, in µm to 1 nm.
+    Embeddings are left out. The provenance, with axes and the unit of every column, goes to
     ``<name>.csv.json``. The same table gives the same bytes.
 
     Raises
@@ -51,32 +68,65 @@ def write_csv(adata: AnnData, path: str | Path) -> None:
         The folder is missing or read-only, or the disk is full.
     """
     target = Path(path)
-    places = pd.DataFrame(
-        np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
-        index=adata.obs_names,
-        columns=["x_um", "y_um"],
-    )
-    head = pd.concat([places, adata.obs], axis=1)
+    outlines = [key for key in (OUTLINE, CELL_OUTLINE) if key in adata.obsm]
+    columns = obs_file_columns(adata, (*_PLACES, *outlines))
+    genes = gene_file_names(adata, (*_PLACES, *outlines, *(c.name for c in columns)))
     with (
         atomic_write(target) as unfinished,
         unfinished.open("w", encoding="utf-8", newline="") as f,
     ):
-        names = [*head.columns, *adata.var_names]
-        pd.DataFrame(columns=names).to_csv(f, index_label="id", lineterminator="\n")
-        for rows, values in expression_blocks(adata):
-            part = pd.DataFrame(values, index=adata.obs_names[rows], columns=adata.var_names)
-            pd.concat([head.iloc[rows], part], axis=1).to_csv(f, header=False, lineterminator="\n")
+        names = [*_PLACES, *(c.name for c in columns), *genes, *outlines]
+        pd.DataFrame(columns=names).to_csv(f, index=False, lineterminator="\n")
+        for rows, values in expression_blocks(adata, on_rows):
+            part = _rows(adata, rows, values, columns, outlines)
+            # A carriage return alone is not quoted, and would end the line.
+            returns = any("\r" in text for c in part for text in part[c] if isinstance(text, str))
+            quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+            part.to_csv(f, header=False, index=False, lineterminator="\n", quoting=quoting)
     with atomic_write(sidecar_of(target)) as unfinished:
-        text = json.dumps(to_json(adata), indent=1, ensure_ascii=False, allow_nan=False)
+        told = {**to_json(adata, columns, genes), "empty_texts": _empty_texts(adata, columns)}
+        text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
         unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _rows(
+    adata: AnnData,
+    rows: slice,
+    values: np.ndarray,
+    columns: tuple[FileColumn, ...],
+    outlines: list[str],
+) -> pd.DataFrame:
+    """A block of the file; its columns are numbered, since names may be the same."""
+    places = np.asarray(adata.obsm["spatial"][rows], dtype=np.float64)[:, :2]
+    index = adata.obs_names[rows]
+    parts: list[pd.DataFrame | pd.Series] = [index.to_series(), pd.DataFrame(places, index=index)]
+    parts += [adata.obs[c.key].iloc[rows] for c in columns]
+    parts.append(pd.DataFrame(values, index=index))
+    parts += [pd.Series(outline_texts(adata.obsm[key][rows]), index) for key in outlines]
+    joint = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
+    return joint.set_axis(range(joint.shape[1]), axis=1)
+
+
+def _empty_texts(adata: AnnData, columns: tuple[FileColumn, ...]) -> JsonObject:
+    """Rows of each column whose text is empty: without it, an empty field is a missing value. True
+    for all of a column that misses none."""
+    told: JsonObject = {}
+    for column in columns:
+        if column.is_text:
+            values = adata.obs[column.key]
+            empty = (values.astype(object) == "").to_numpy(dtype=bool, na_value=False)
+            if empty.any():
+                rows = [int(row) for row in np.flatnonzero(empty)]
+                told[column.name] = list(rows) if values.isna().any() else True
+    return told
 
 
 def read_csv(path: str | Path) -> AnnData:
     """The table of a CSV file that has at least the columns ``x_um`` and ``y_um``.
 
-    With the sidecar of `write_csv` the columns have their types and the genes their reliability;
-    without it every numeric column that is none of ours counts as a gene. Rows without ``id`` get
-    one from their position.
+    With the sidecar of `write_csv` the table is as it was written, embeddings left out; without it
+    every numeric column that is none of ours counts as a gene. Rows without ``id`` get one from
+    their position.
 
     Raises
     ------
@@ -84,26 +134,70 @@ def read_csv(path: str | Path) -> AnnData:
         No such file, no CSV, a column missing, a position missing, or two rows with one id.
     """
     source = existing_file(path)
-    frame = csv_frame(source)
-    centers_um = csv_centers_um(frame, source)
     told = csv_provenance(source)
+    columns, genes = columns_from_json(told), gene_names_from_json(told)
+    named = {*_PLACES, *(c.name for c in columns), *genes}
+    header = csv_header(source)
+    ours = bool(told) and named <= set(header) <= named | {OUTLINE, CELL_OUTLINE}
+    frame = _told_frame(source, columns, genes) if ours else csv_frame(source)
+    centers_um = csv_centers_um(frame, source)
     ids = frame["id"].astype(str).tolist() if "id" in frame else position_ids(centers_um)
     if len(set(ids)) < len(ids):
         raise BadTable(f"{source.name} has two rows with one id; give every cell its own.")
-    frame = frame.drop(columns=["id", "x_um", "y_um"], errors="ignore").set_axis(ids, axis=0)
-    var, kinds = var_from_json(told), obs_dtypes(told)
-    if set(kinds) | set(var.index) != set(frame.columns):
-        genes = [c for c in frame if _is_gene(frame[c])]
+    obsm = {"spatial": centers_um} | {
+        key: outlines_of_texts(frame[key], source)
+        for key in (OUTLINE, CELL_OUTLINE)
+        if key in frame
+    }
+    if ours:
+        texts = _with_empty_texts(frame, columns, told)
+        obs = pd.DataFrame(
+            {c.key: restored(texts[c.name].to_numpy(), c, ids) for c in columns}, index=ids
+        )
+        var = var_from_json(told)
+    else:
+        frame = frame.drop(columns=["id", "x_um", "y_um", *obsm], errors="ignore")
+        genes = tuple(str(c) for c in frame if _is_gene(frame[c]))
         var = pd.DataFrame(index=pd.Index(genes, dtype=object))
-        kinds = {str(c): _kind(frame[c]) for c in frame if c not in set(genes)}
-    obs = pd.DataFrame({c: typed(frame[c], kind) for c, kind in kinds.items()}, index=ids)
+        obs = pd.DataFrame(
+            {c: _foreign(frame[c], ids) for c in frame if c not in set(genes)}, index=ids
+        )
     return AnnData(
-        X=numbers(frame[list(var.index)], source).astype(np.float32),
+        X=numbers(frame[list(genes)], source).astype(np.float32),
         obs=obs,
         var=var,
-        obsm={"spatial": centers_um},
+        obsm=obsm,
         uns={KEY: uns_from_json(told)} if told else {},
     )
+
+
+def _told_frame(
+    source: Path, columns: tuple[FileColumn, ...], genes: tuple[str, ...]
+) -> pd.DataFrame:
+    """A file of ours: texts stay what they are, "nan" and "NA" too, and empty numbers are NaN."""
+    numeric = ["x_um", "y_um", *genes, *(c.name for c in columns if not c.is_text)]
+    return csv_frame(
+        source,
+        texts=["id", OUTLINE, CELL_OUTLINE, *(c.name for c in columns if c.is_text)],
+        missing={name: [""] for name in numeric},
+    )
+
+
+def _with_empty_texts(
+    frame: pd.DataFrame, columns: tuple[FileColumn, ...], told: JsonObject
+) -> dict[str, pd.Series]:
+    """The columns with their missing texts as None."""
+    empty = as_mapping(told.get("empty_texts"))
+    found = {c.name: frame[c.name] for c in columns}
+    for column in columns:
+        rows = empty.get(column.name, [])
+        if column.is_text and rows is not True:
+            values = found[column.name].astype(object)
+            missing = (values == "").to_numpy()
+            kept = [r for r in rows if isinstance(r, int)] if isinstance(rows, list) else []
+            missing[[r for r in kept if 0 <= r < len(missing)]] = False
+            found[column.name] = values.where(~missing, None)
+    return found
 
 
 def csv_header(source: Path) -> list[str]:
@@ -112,15 +206,27 @@ def csv_header(source: Path) -> list[str]:
 
 
 def csv_frame(
-    source: Path, columns: list[str] | None = None, rows: int | None = None
+    source: Path,
+    columns: list[str] | None = None,
+    rows: int | None = None,
+    texts: Sequence[str] = ("id",),
+    missing: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """All or the named columns of a CSV file; numbers are read exactly, ids as text."""
+    """All or the named columns of a CSV file; numbers are read exactly, `texts` as text.
+
+    Parameters
+    ----------
+    missing
+        What stands for a missing value in each column; without it, what pandas takes for one.
+    """
     try:
         return pd.read_csv(
             source,
             usecols=columns,
             nrows=rows,
-            dtype={"id": str},
+            dtype=dict.fromkeys(texts, str),
+            na_values=missing,
+            keep_default_na=missing is None,
             encoding="utf-8-sig",
             float_precision="round_trip",
             low_memory=False,
@@ -178,5 +284,8 @@ def _is_gene(column: pd.Series) -> bool:
     return not own and column.dtype != bool and pd.api.types.is_numeric_dtype(column)
 
 
-def _kind(column: pd.Series) -> str:
-    return "category" if str(column.name).endswith("_class") else str(column.dtype)
+def _foreign(column: pd.Series, ids: list[str]) -> pd.Series:
+    kind = "category" if str(column.name).endswith("_class") else str(column.dtype)
+    categories = tuple(CLASS_NAMES) if kind == "category" else ()
+    told = FileColumn(str(column.name), str(column.name), kind, "", categories, bool(categories))
+    return restored(column.to_numpy(), told, ids)

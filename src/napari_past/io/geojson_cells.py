@@ -4,56 +4,52 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import shapely
 from anndata import AnnData
 
-from napari_past.errors import BadTable, MissingPixelSize
+from napari_past.errors import MissingPixelSize
 from napari_past.files import atomic_write
-from napari_past.io.cell_ids import named_id, position_ids
-from napari_past.io.expression import expression_blocks
-from napari_past.io.geojson_document import CELL_TYPES, Document, Feature, read_document
-from napari_past.io.outlines import outline_array, padded, polygon
-from napari_past.io.provenance import (
-    CELL_TYPE,
-    KEY,
-    SCHEMA_VERSION,
-    Provenance,
-    obs_dtypes,
-    to_json,
-    typed,
-    uns_from_json,
-    var_from_json,
+from napari_past.io.cell_ids import named_id
+from napari_past.io.expression import OnRows, expression_blocks, no_step
+from napari_past.io.file_columns import FileColumn, to_json
+from napari_past.io.geojson_names import (
+    CENTROID,
+    ORIGINAL_ID,
+    first_class,
+    is_class,
+    names_of,
+    texts,
 )
-from napari_past.space import level0_px_from_um, um_from_level0_px
+from napari_past.io.outlines import CELL_OUTLINE, OUTLINE
+from napari_past.io.provenance import KEY, Provenance
+from napari_past.space import level0_px_from_um
 from napari_past.stain import CLASS_COLOURS, CLASS_NAMES
-from napari_past.types import RESEARCH_USE
 
-_CENTROID = ("Centroid X µm", "Centroid Y µm")
-_QUPATH_NAMES = {
-    "area_um2": "Nucleus: Area µm^2",
-    "hematoxylin_od": "Nucleus: Hematoxylin OD mean",
-}
-_METADATA_TYPE = "Cell type"
 _DECIMALS_PX = 2
+_ROWS = 512
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def write_geojson(adata: AnnData, path: str | Path, mpp: float | None = None) -> None:
+def write_geojson(
+    adata: AnnData, path: str | Path, mpp: float | None = None, on_rows: OnRows = no_step
+) -> None:
     """Write the cells for QuPath, one feature after the other.
 
-    Each has its outline as ``geometry`` and ``nucleusGeometry`` (a point where it has none), the
-    class of the first ``…_class`` column as classification, and as measurements the centroid in µm,
-    the numeric columns of ``obs``, the number of every class and each gene's value with its unit; a
-    missing number has no measurement. A cell's type is its metadata "Cell type", and its
-    classification in a table without classes. Embeddings and other texts are left out. A foreign
-    member ``napari_past`` tells µm/px, slide, model, evidence and the research-use sentence. The
-    same table gives the same bytes.
+    Each has the outline of its nucleus as ``nucleusGeometry`` and that of the whole cell as
+    ``geometry``, where only one is known that one (a point where none is); the class of the first
+    ``…_class`` column as classification, else the class it was brought with, else its type. Its
+    measurements are the centroid in µm, the numeric columns of ``obs``, the number of every class
+    and each gene's value with its unit; a number that is missing has no measurement. Its metadata
+    are the texts of ``obs``, notes among them. An id that is no UUID becomes one, and stays as
+    metadata "Original id". Embeddings are left out. A foreign member ``napari_past`` tells µm/px,
+    axes, units, slide, model, evidence and the research-use sentence. The same table gives the
+    same bytes.
 
     Parameters
     ----------
@@ -63,6 +59,8 @@ def write_geojson(adata: AnnData, path: str | Path, mpp: float | None = None) ->
         The file; replaced when the new one is complete.
     mpp
         µm per level-0 pixel; the table's own if omitted.
+    on_rows
+        Called after every few thousand cells with the number written.
 
     Raises
     ------
@@ -77,215 +75,128 @@ def write_geojson(adata: AnnData, path: str | Path, mpp: float | None = None) ->
         raise MissingPixelSize(
             "GeoJSON is in pixels, but the table does not tell µm/px; give it with mpp=… or --mpp."
         )
-    member = json.dumps({**to_json(adata), "mpp": mpp}, ensure_ascii=False, allow_nan=False)
+    columns, genes = names_of(adata)
+    geometry = "geometry is in level-0 pixels of mpp µm, (x, y); centroids and areas are in µm"
+    told = {**to_json(adata, columns, genes), "mpp": mpp, "geometry": geometry}
+    member = json.dumps(told, ensure_ascii=False, allow_nan=False)
     with atomic_write(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as f:
         f.write(f'{{"type":"FeatureCollection","{KEY}":{member},"features":[')
-        for i, feature in enumerate(_features(adata, mpp)):
+        for i, feature in enumerate(_features(adata, mpp, columns, genes, on_rows)):
             f.write(",\n" if i else "\n")
-            # json.dump would walk the feature in Python, several times slower.
-            f.write(json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+            f.write(feature)
         f.write("\n]}\n")
 
 
-def _features(adata: AnnData, mpp: float) -> Iterator[dict[str, object]]:
-    unit = Provenance.of(adata.uns.get(KEY)).expression_unit
-    gene_names = [_gene_measurement(str(gene), unit) for gene in adata.var_names]
-    centers_um = np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2]
-    outlines_um = outline_array(adata)
-    columns = {
-        _measurement(str(c)): _numbers(adata.obs[c]).tolist()
-        for c in adata.obs.columns
-        if _is_class(c) or pd.api.types.is_numeric_dtype(adata.obs[c])
-    }
-    types = adata.obs[CELL_TYPE].astype(object).tolist() if CELL_TYPE in adata.obs else None
-    first_class = next((_measurement(str(c)) for c in adata.obs.columns if _is_class(c)), None)
-    ids = [str(name) for name in adata.obs_names]
-    for rows, values in expression_blocks(adata):
-        for i, expression in zip(range(rows.start, rows.stop), _shortest(values), strict=True):
-            measured = dict(zip(_CENTROID, centers_um[i].tolist(), strict=True))
-            measured |= {name: column[i] for name, column in columns.items()}
-            measured |= dict(zip(gene_names, expression, strict=True))
-            properties: dict[str, object] = {"objectType": "cell"}
-            code = -1 if first_class is None else measured[first_class]
-            if code >= 0:
-                name, colour = CLASS_NAMES[int(code)], CLASS_COLOURS[int(code)]
-                properties["classification"] = {"name": name, "color": colour}
-            if types is not None and isinstance(types[i], str):
-                # QuPath has its own colours for classes that it knows, and finds some for others.
-                if first_class is None:
-                    properties["classification"] = {"name": types[i]}
-                properties["metadata"] = {_METADATA_TYPE: types[i]}
-            properties["measurements"] = {k: v for k, v in measured.items() if math.isfinite(v)}
-            feature: dict[str, object] = {"type": "Feature", "id": ids[i]}
-            outline_um = polygon(outlines_um[i])
-            if outline_um is None:
-                xy_px = level0_px_from_um(centers_um[i], mpp).round(_DECIMALS_PX)
-                feature["geometry"] = {"type": "Point", "coordinates": xy_px.tolist()}
-            else:
-                xy_px = level0_px_from_um(outline_um, mpp).round(_DECIMALS_PX)
-                ring = [*xy_px.tolist(), xy_px[0].tolist()]
-                feature["geometry"] = {"type": "Polygon", "coordinates": [ring]}
-                feature["nucleusGeometry"] = feature["geometry"]
-            feature["properties"] = properties
-            yield feature
+def _features(
+    adata: AnnData,
+    mpp: float,
+    columns: tuple[FileColumn, ...],
+    genes: tuple[str, ...],
+    on_rows: OnRows,
+) -> Iterator[str]:
+    for rows, values in expression_blocks(adata, on_rows):
+        # Lists of lists that live on together keep Python's garbage collector busy.
+        for start in range(rows.start, rows.stop, _ROWS):
+            part = slice(start, min(start + _ROWS, rows.stop))
+            expression = values[part.start - rows.start : part.stop - rows.start]
+            yield from _block(adata, part, expression, mpp, columns, genes)
 
 
-def _is_class(column: object) -> bool:
-    return str(column).endswith("_class")
+def _block(
+    adata: AnnData,
+    rows: slice,
+    values: npt.NDArray[np.float32],
+    mpp: float,
+    columns: tuple[FileColumn, ...],
+    genes: tuple[str, ...],
+) -> Iterator[str]:
+    """The features of some rows as texts."""
+    measured = [c for c in columns if is_class(c) or not c.is_text]
+    described = [c for c in columns if c.is_text and not is_class(c)]
+    classes = first_class(columns)
+    ids = [str(name) for name in adata.obs_names[rows]]
+    centers_um = np.asarray(adata.obsm["spatial"][rows], dtype=np.float64)[:, :2]
+    numbers = [_numbers(adata, c, rows) for c in measured]
+    lines = [texts(adata.obs[c.key].iloc[rows]) for c in described]
+    kinds = None if classes is None else texts(adata.obs[classes.key].iloc[rows])
+    nuclei = _polygons(adata, OUTLINE, rows, mpp)
+    outer = _polygons(adata, CELL_OUTLINE, rows, mpp)
+    points = level0_px_from_um(centers_um, mpp).round(_DECIMALS_PX).tolist()
+    names = (*CENTROID, *(c.name for c in measured), *genes)
+    table = zip(*centers_um.T.tolist(), *numbers, *_shortest(values.T), strict=True)
+    for i, row in enumerate(table):
+        properties: dict[str, object] = {"objectType": "cell"}
+        kind = None if kinds is None else kinds[i]
+        if kind:
+            properties["classification"] = _classification(kind, classes)
+        metadata = {} if _UUID.fullmatch(ids[i]) else {ORIGINAL_ID: ids[i]}
+        for column, told in zip(described, lines, strict=True):
+            text = told[i]
+            if text is not None:
+                metadata[column.name] = text
+        if metadata:
+            properties["metadata"] = metadata
+        properties["measurements"] = {
+            name: v for name, v in zip(names, row, strict=True) if math.isfinite(v)
+        }
+        key = named_id(ids[i]) if ORIGINAL_ID in metadata else ids[i]
+        geometry = outer[i] or nuclei[i]
+        if geometry is None:
+            geometry = _json({"type": "Point", "coordinates": points[i]})
+        nucleus = "" if nuclei[i] is None else f'"nucleusGeometry":{nuclei[i]},'
+        yield (
+            f'{{"type":"Feature","id":{_json(key)},"geometry":{geometry},{nucleus}'
+            f'"properties":{_json(properties)}}}'
+        )
 
 
-def _measurement(column: str) -> str:
-    """The measurement's name of a column of ``obs``."""
-    if _is_class(column):
-        return f"{column.removesuffix('_class')} class"
-    return _QUPATH_NAMES.get(column, column)
+def _json(value: object) -> str:
+    # json.dump would walk the value in Python, several times slower.
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _gene_measurement(gene: str, unit: str | None) -> str:
-    return f"{gene} (predicted)" if unit is None else f"{gene} (predicted, {unit})"
+def _classification(kind: str, column: FileColumn | None) -> dict[str, object]:
+    if column is not None and is_class(column):
+        return {"name": kind, "color": CLASS_COLOURS[CLASS_NAMES.index(kind)]}
+    # QuPath has its own colours for classes that it knows, and finds some for others.
+    return {"names": kind.split(": ")} if ": " in kind else {"name": kind}
 
 
-def _numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+def _polygons(adata: AnnData, key: str, rows: slice, mpp: float) -> list[str | None]:
+    """The outline of each cell as the text of a geometry, None where it has none."""
+    if key not in adata.obsm:
+        return [None] * (rows.stop - rows.start)
+    outlines_um = np.asarray(adata.obsm[key][rows], dtype=np.float32)
+    present = np.isfinite(outlines_um).all(axis=2)
+    counts = present.sum(axis=1)
+    xy_px = level0_px_from_um(outlines_um[present], mpp).round(_DECIMALS_PX).ravel().tolist()
+    found: list[str | None] = []
+    start = 0
+    for count in (2 * counts).tolist():
+        ring = xy_px[start : start + count]
+        start += count
+        # Formatted as a whole: a list for each vertex would take longer than all else.
+        found.append(_polygon_form(count // 2) % (*ring, *ring[:2]) if count >= 6 else None)
+    return found
+
+
+@cache
+def _polygon_form(vertices: int) -> str:
+    """A polygon of so many vertices and the first again, to be filled with its numbers."""
+    ring = ",".join(["[%r,%r]"] * (vertices + 1))
+    return f'{{"type":"Polygon","coordinates":[[{ring}]]}}'
+
+
+def _numbers(adata: AnnData, column: FileColumn, rows: slice) -> list[float]:
     """A column of ``obs`` as numbers; a class as 0 to 3; NaN where it is missing."""
-    if _is_class(column.name):
-        codes = {name: float(code) for code, name in enumerate(CLASS_NAMES)}
-        return np.array([codes.get(str(v), np.nan) for v in column], dtype=np.float64)
-    values = column.to_numpy()
-    return np.array(_shortest(values)) if values.dtype == np.float32 else values.astype(np.float64)
+    values = adata.obs[column.key].iloc[rows]
+    if is_class(column):
+        return [float(code) if code >= 0 else math.nan for code in values.cat.codes]
+    if values.dtype == np.float32:
+        return _shortest(values.to_numpy())
+    return values.to_numpy(dtype=np.float64, na_value=math.nan).tolist()
 
 
 def _shortest(values: npt.NDArray[np.floating]) -> list:
     """The values as Python floats that print as short as the float32 does: 0.7, not 0.699999988."""
     return values.astype(np.float32).astype("U16").astype(np.float64).tolist()
-
-
-def read_geojson(path: str | Path, mpp: float | None = None) -> AnnData:
-    """The cells of a QuPath GeoJSON file, gzipped or not.
-
-    Cells and detections are taken; in a file that has neither, every annotation is a cell, and each
-    point of a multi-point one. The outline is that of the nucleus where there is one. A cell keeps
-    its id; one without gets it from its position. In a file of ours the genes, columns and
-    positions are restored; from other files, the measurements become columns of ``obs`` and the
-    class a column ``classification``. Holes, smaller parts and vertices above 256 of an outline are
-    dropped.
-
-    Parameters
-    ----------
-    path
-        The file.
-    mpp
-        µm per level-0 pixel of the slide; what the file tells if omitted.
-
-    Raises
-    ------
-    MissingPixelSize
-        The file does not tell µm/px, and none is given.
-    BadTable
-        No such file, no GeoJSON, a geometry that is neither polygon nor point, or one id twice.
-    """
-    document = read_document(path)
-    scale = document.require_mpp(mpp)
-    objects = [f for f in document.features if f.object_type in CELL_TYPES]
-    if not objects:
-        objects = [f for f in document.features if f.object_type == "annotation"]
-    cells = [cell for feature in objects for cell in _cells(feature, document.source)]
-    features = [feature for feature, _ in cells]
-    shapes = [geometry for _, geometry in cells]
-    centers_um = um_from_level0_px(_centroids_px(shapes), scale)
-    areas_px = np.array([g.area if g.area > 0 else np.nan for g in shapes], dtype=np.float64)
-    outlines_um = [um_from_level0_px(_ring_px(g), scale) for g in shapes]
-    ids = position_ids(centers_um)
-    ids = [given if f.id is None else f.id for f, given in zip(features, ids, strict=True)]
-    if len(set(ids)) < len(ids):
-        raise BadTable(f"{document.source.name} has two cells with one id; export it again.")
-    var, expression = pd.DataFrame(index=pd.Index([], dtype=object)), np.zeros((len(ids), 0))
-    if document.told:
-        obs = _restored_obs(document, features, ids)
-        var = var_from_json(document.told)
-        unit = Provenance.of(document.told).expression_unit
-        names = [_gene_measurement(str(gene), unit) for gene in var.index]
-        expression = _table(features, names)
-        told_um = _table(features, _CENTROID) * (scale / (document.mpp or scale))
-        centers_um = np.where(np.isfinite(told_um), told_um, centers_um)
-        uns: dict[str, object] = uns_from_json(document.told)
-    else:
-        obs = _foreign_obs(features, ids, areas_px * scale**2)
-        slide: dict[str, object] = {"mpp": scale}
-        uns = {"schema_version": SCHEMA_VERSION, "research_use": RESEARCH_USE, "slide": slide}
-    return AnnData(
-        X=expression.astype(np.float32),
-        obs=obs,
-        var=var,
-        obsm={"spatial": centers_um, "outline_um": padded(outlines_um)},
-        uns={KEY: uns},
-    )
-
-
-def _cells(feature: Feature, source: Path) -> list[tuple[Feature, shapely.Geometry]]:
-    """The one cell of an object with its polygon or point, or the many of a multi-point one."""
-    geometry = feature.geometry
-    if geometry is not None and not geometry.is_empty:
-        if geometry.geom_type in ("Polygon", "Point"):
-            return [(feature, geometry)]
-        if geometry.geom_type == "MultiPolygon":
-            return [(feature, max(geometry.geoms, key=lambda part: part.area))]
-        if geometry.geom_type == "MultiPoint":
-            one = feature.id or f"object {feature.number}"
-            return [
-                (replace(feature, id=named_id(f"{one}/{i}")), point)
-                for i, point in enumerate(geometry.geoms)
-            ]
-    kind = "no geometry" if geometry is None else f"the geometry {geometry.geom_type}"
-    raise BadTable(
-        f"Object {feature.number} of {source.name} has {kind}; a cell needs a polygon or a point."
-    )
-
-
-def _centroids_px(shapes: list[shapely.Geometry]) -> npt.NDArray[np.float64]:
-    if not shapes:
-        return np.zeros((0, 2))
-    return shapely.get_coordinates(shapely.centroid(np.array(shapes, dtype=object)))
-
-
-def _ring_px(geometry: shapely.Geometry) -> npt.NDArray[np.float64]:
-    """The vertices (k, 2) of a polygon's outer ring, the first not repeated; none for a point."""
-    if geometry.geom_type == "Point":
-        return np.zeros((0, 2))
-    return shapely.get_coordinates(geometry.exterior)[:-1]
-
-
-def _table(features: list[Feature], names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """(n, names) the named measurements of each cell; NaN where one is missing."""
-    rows = [[f.measurements.get(name, np.nan) for name in names] for f in features]
-    return np.array(rows, dtype=np.float64).reshape(len(features), len(names))
-
-
-def _restored_obs(document: Document, features: list[Feature], ids: list[str]) -> pd.DataFrame:
-    columns: dict[str, pd.Series] = {}
-    for name, kind in obs_dtypes(document.told).items():
-        values = pd.Series(
-            _table(features, [_measurement(name)])[:, 0], index=ids, name=name, dtype=object
-        )
-        if _is_class(name):
-            values = values.map(lambda v: None if np.isnan(v) else CLASS_NAMES[int(v)])
-        elif name == CELL_TYPE:
-            told = [f.metadata.get(_METADATA_TYPE) for f in features]
-            columns[name] = typed(pd.Series(told, index=ids, name=name, dtype=object), kind)
-            continue
-        elif not kind.startswith(("float", "int", "uint", "bool")):
-            continue
-        columns[name] = typed(values, "category" if _is_class(name) else kind)
-    return pd.DataFrame(columns, index=ids)
-
-
-def _foreign_obs(
-    features: list[Feature], ids: list[str], areas_um2: npt.NDArray[np.float64]
-) -> pd.DataFrame:
-    names = sorted({name for f in features for name in f.measurements})
-    measured = dict(zip(names, _table(features, names).T, strict=True))
-    # A slash would make a group of an HDF5 file.
-    obs: Mapping[str, object] = {n.replace("/", " per "): v for n, v in measured.items()}
-    frame = pd.DataFrame(obs, index=ids).assign(area_um2=areas_um2.astype(np.float32))
-    if any(f.classification for f in features):
-        frame["classification"] = pd.Categorical([f.classification for f in features])
-    return frame

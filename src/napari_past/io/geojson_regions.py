@@ -12,7 +12,7 @@ from shapely.geometry import mapping
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write
 from napari_past.io.cell_ids import named_id
-from napari_past.io.geojson_document import Feature, read_document
+from napari_past.io.geojson_document import TMA_CORE_TYPES, Feature, open_document
 from napari_past.io.provenance import KEY, SCHEMA_VERSION
 from napari_past.space import level0_px_from_um, um_from_level0_px
 from napari_past.types import IGNORE, INCLUDE, RESEARCH_USE, TUMOUR, Region
@@ -64,7 +64,8 @@ def read_regions(path: str | Path, mpp: float | None = None) -> tuple[Region, ..
 
     The class gives the role: Tumor and Tumour are Tumour; Necrosis, Ignore… and every name that
     ends in ``*`` (QuPath's sign for what is not counted) are Ignore*; anything else, or none, is
-    Include. Cells and detections in the file are passed over. A region without a name is numbered.
+    Include. Cores of a tissue microarray that are not missing are Include regions with their names.
+    Cells and detections in the file are passed over. A region without a name is numbered.
 
     Parameters
     ----------
@@ -82,13 +83,19 @@ def read_regions(path: str | Path, mpp: float | None = None) -> tuple[Region, ..
     RegionError
         An annotation without area.
     """
-    document = read_document(path)
+    document = open_document(path)
     scale = document.require_mpp(mpp)
-    annotations = [f for f in document.features if f.object_type == "annotation"]
-    if document.features and not annotations:
+    areas, others = [], 0
+    for feature in document.features():
+        core = feature.object_type in TMA_CORE_TYPES and not feature.is_missing
+        if core or feature.object_type == "annotation":
+            areas.append(feature)
+        else:
+            others += 1
+    if others and not areas:
         raise BadTable(
-            f"{document.source.name} holds {len(document.features)} objects but no annotation; "
-            "export the annotations from QuPath."
+            f"{document.source.name} holds {others} objects but no annotation; export the "
+            "annotations from QuPath."
         )
     return tuple(
         Region(
@@ -98,7 +105,7 @@ def read_regions(path: str | Path, mpp: float | None = None) -> tuple[Region, ..
                 _polygon_px(feature, document.source), lambda px: um_from_level0_px(px, scale)
             ),
         )
-        for number, feature in enumerate(annotations, start=1)
+        for number, feature in enumerate(areas, start=1)
     )
 
 
@@ -114,6 +121,8 @@ def _role(classification: str | None) -> str:
 
 def _polygon_px(feature: Feature, source: Path) -> shapely.Polygon | shapely.MultiPolygon:
     geometry = feature.geometry
+    if isinstance(geometry, shapely.GeometryCollection):
+        geometry = _areas(geometry)
     if not isinstance(geometry, (shapely.Polygon, shapely.MultiPolygon)):
         kind = "no geometry" if geometry is None else f"the geometry {geometry.geom_type}"
         raise BadTable(
@@ -123,6 +132,10 @@ def _polygon_px(feature: Feature, source: Path) -> shapely.Polygon | shapely.Mul
     if geometry.is_valid:
         return geometry
     # A line drawn across itself: the loops count, stray edges do not.
-    mended = shapely.make_valid(geometry)
-    parts = [p for p in shapely.get_parts(shapely.get_parts(mended)) if p.geom_type == "Polygon"]
-    return shapely.union_all(parts) if parts else geometry
+    return _areas(shapely.make_valid(geometry)) or geometry
+
+
+def _areas(geometry: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """The polygons in a geometry as one; None where it has none."""
+    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon"]
+    return shapely.union_all(parts) if parts else None

@@ -5,33 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import anndata
-import numpy as np
+import h5py
 from anndata import AnnData
 
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write, existing_file
-from napari_past.io.provenance import KEY, check_schema, stamped
+from napari_past.io.anndata_form import incoming, outgoing
+from napari_past.io.declared import check_declared
 
 
 def write_h5ad(adata: AnnData, path: str | Path) -> None:
     """Write the whole table; a dask ``X`` is computed and written block by block.
 
-    The file says for which use it is made and its schema version, whether or not the table did. The
-    same table gives the same bytes.
+    The file says for which use it is made, its schema version, axes and units, whether or not the
+    table did. The same table gives the same bytes.
 
     Raises
     ------
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
-    # A second AnnData around the same arrays: writing turns text columns into categories in place.
-    table = AnnData(
-        X=adata.X,
-        obs=adata.obs.copy(),
-        var=adata.var.copy(),
-        obsm=dict(adata.obsm),
-        uns={**adata.uns, KEY: stamped(adata.uns.get(KEY))},
-    )
+    table = outgoing(adata)
     with atomic_write(path) as unfinished:
         try:
             table.write_h5ad(unfinished, compression="gzip", compression_opts=1)
@@ -50,15 +44,13 @@ def read_h5ad(path: str | Path) -> AnnData:
     """
     source = existing_file(path)
     try:
+        with h5py.File(source, "r") as file:
+            check_declared(file, source)
         adata = anndata.read_h5ad(source)
+    except BadTable:
+        raise
     except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
         raise BadTable(
             f"{source.name} cannot be read as an AnnData file ({exc}); give an intact .h5ad file."
         ) from exc
-    if "spatial" not in adata.obsm or np.ndim(adata.obsm["spatial"]) != 2:
-        raise BadTable(
-            f'{source.name} has no positions of cells: obsm["spatial"], (n, 2) (x, y) in µm, '
-            "is needed."
-        )
-    check_schema(adata.uns.get(KEY), source)
-    return adata
+    return incoming(adata, source)

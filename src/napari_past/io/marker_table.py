@@ -10,6 +10,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
+import zarr
+from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset
 
 from napari_past.errors import BadTable, NotScorable, PastError, UnknownGene
@@ -23,7 +26,12 @@ from napari_past.io.csv_table import (
     csv_provenance,
     numbers,
 )
-from napari_past.io.provenance import KEY, UNSCORED, Provenance, var_from_json
+from napari_past.io.declared import check_declared
+from napari_past.io.file_columns import gene_names_from_json, var_from_json
+from napari_past.io.geojson_reading import read_geojson
+from napari_past.io.parquet_table import parquet_provenance
+from napari_past.io.provenance import KEY, UNSCORED, Provenance
+from napari_past.io.spatialdata_zarr import table_group
 from napari_past.quality import UNSCORED_KINDS
 from napari_past.stain.measured import columns_of, resolve_measured, with_kind
 from napari_past.types import Cutoffs
@@ -57,9 +65,10 @@ class MarkerTable:
 def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
     """The values of `gene`, a gene or marker, and the cells' positions.
 
-    Of an ``.h5ad`` only ``X[:, GENE]`` and ``obsm["spatial"]`` in µm are needed, of a ``.csv`` the
-    columns ``x_um``, ``y_um`` and one named as the gene; nothing else of the file is read but a
-    column ``unscored``, cut-offs, µm/px and areas, where it tells them.
+    Of an ``.h5ad`` or ``.zarr`` only ``X[:, GENE]`` and ``obsm["spatial"]`` in µm are needed, of a
+    ``.csv`` or ``.parquet`` the columns ``x_um``, ``y_um`` and one named as the gene; nothing else
+    of the file is read but a column ``unscored``, cut-offs, µm/px and areas, where it tells them.
+    A ``.geojson`` of ours is read whole.
 
     Raises
     ------
@@ -70,13 +79,23 @@ def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
     BadTable
         No such file, another suffix, or no positions.
     """
+    if Path(path).suffix.lower() == ".zarr":
+        group, _ = table_group(Path(path))
+        return _from_anndata(group, Path(path), gene)
     source = existing_file(path)
     match source.suffix.lower():
         case ".h5ad":
             return _from_h5ad(source, gene)
         case ".csv":
             return _from_csv(source, gene)
-    raise BadTable(f"{source.name} is no table to score; give an .h5ad or .csv file of cells.")
+        case ".parquet":
+            return _from_parquet(source, gene)
+    if source.name.lower().removesuffix(".gz").endswith((".geojson", ".json")):
+        return _from_table(read_geojson(source), source, gene)
+    raise BadTable(
+        f"{source.name} is no table to score; give an .h5ad, .csv, .parquet, .geojson or .zarr of "
+        "cells."
+    )
 
 
 def _from_h5ad(source: Path, gene: str) -> MarkerTable:
@@ -87,41 +106,49 @@ def _from_h5ad(source: Path, gene: str) -> MarkerTable:
             f"{source.name} cannot be read as an AnnData file ({exc}); give an intact .h5ad file."
         ) from exc
     with file:
-        for key, need in (("X", "values of genes in X"), ("var", "names of genes in var")):
-            if key not in file:
-                raise BadTable(f"{source.name} has no {need}; give an .h5ad file of cells.")
-        if "spatial" not in file.get("obsm", {}):
-            raise BadTable(
-                f'{source.name} has no positions of cells: obsm["spatial"], (n, 2) (x, y) in µm, '
-                "is needed."
-            )
-        try:
-            names = [str(name) for name in read_elem(file["var"]).index]
-            positions = np.asarray(read_elem(file["obsm/spatial"]), dtype=np.float64)
-            told = read_elem(file[f"uns/{KEY}"]) if f"uns/{KEY}" in file else None
-            reasons = read_elem(file[f"obs/{UNSCORED}"]) if f"obs/{UNSCORED}" in file else None
-        except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
-            raise BadTable(f"{source.name} is damaged ({exc}); write it again.") from exc
-        resolved = _meant(gene, names, told)
-        doubled = [symbol for symbol in resolved.symbols if names.count(symbol) > 1]
-        if doubled:
-            raise BadTable(
-                f"{source.name} has {names.count(doubled[0])} columns named {doubled[0]}; make the "
-                "names unique."
-            )
-        try:
-            columns = _columns(file["X"], [names.index(s) for s in resolved.symbols])
-        except Exception as exc:
-            raise BadTable(
-                f"The values of {resolved.label} in {source.name} cannot be read ({exc}); "
-                "write it again."
-            ) from exc
+        return _from_anndata(file, source, gene)
+
+
+def _from_anndata(file: h5py.File | zarr.Group, source: Path, gene: str) -> MarkerTable:
+    """Of an open file in AnnData's layout."""
+    check_declared(file, source)
+    for key, need in (("X", "values of genes in X"), ("var", "names of genes in var")):
+        if key not in file:
+            raise BadTable(f"{source.name} has no {need}; give an .h5ad file of cells.")
+    if "obsm/spatial" not in file:
+        raise BadTable(
+            f'{source.name} has no positions of cells: obsm["spatial"], (n, 2) (x, y) in µm, '
+            "is needed."
+        )
+    try:
+        names = [str(name) for name in read_elem(file["var"]).index]
+        positions = np.asarray(read_elem(file["obsm/spatial"]), dtype=np.float64)
+        told = read_elem(file[f"uns/{KEY}"]) if f"uns/{KEY}" in file else None
+        reasons = read_elem(file[f"obs/{UNSCORED}"]) if f"obs/{UNSCORED}" in file else None
+    except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
+        raise BadTable(f"{source.name} is damaged ({exc}); write it again.") from exc
+    resolved = _meant(gene, names, told)
+    doubled = [symbol for symbol in resolved.symbols if names.count(symbol) > 1]
+    if doubled:
+        raise BadTable(
+            f"{source.name} has {names.count(doubled[0])} columns named {doubled[0]}; make the "
+            "names unique."
+        )
+    try:
+        columns = _columns(file["X"], [names.index(s) for s in resolved.symbols])
+    except Exception as exc:
+        raise BadTable(
+            f"The values of {resolved.label} in {source.name} cannot be read ({exc}); "
+            "write it again."
+        ) from exc
     return _marker_table(source, columns, positions, told, resolved, reasons)
 
 
-def _columns(x: h5py.Dataset | h5py.Group, indices: list[int]) -> npt.NDArray[np.floating]:
+def _columns(
+    x: h5py.Dataset | h5py.Group | zarr.Array | zarr.Group, indices: list[int]
+) -> npt.NDArray[np.floating]:
     """(n, len(indices)) of a dense or sparse matrix in its file."""
-    if isinstance(x, h5py.Group):
+    if isinstance(x, (h5py.Group, zarr.Group)):
         return np.asarray(sparse_dataset(x).to_memory()[:, indices].toarray())
     return np.stack([x[:, i] for i in indices], axis=1)
 
@@ -136,6 +163,38 @@ def _from_csv(source: Path, gene: str) -> MarkerTable:
     columns = numbers(frame[list(resolved.symbols)], source)
     reasons = frame.get(UNSCORED)
     return _marker_table(source, columns, positions, told, resolved, reasons)
+
+
+def _from_parquet(source: Path, gene: str) -> MarkerTable:
+    try:
+        with pq.ParquetFile(source) as file:
+            told = parquet_provenance(source, file)
+            names = file.schema_arrow.names
+            genes = gene_names_from_json(told) or [n for n in names if n not in OWN_COLUMNS]
+            # A gene whose name a column of `obs` has lies under another.
+            under = dict(zip(var_from_json(told).index, genes, strict=True)) if told else {}
+            resolved = _meant(gene, list(under or genes), told)
+            symbols = [under.get(s, s) for s in resolved.symbols]
+            frame = file.read(
+                [n for n in ("x_um", "y_um", UNSCORED, *symbols) if n in names]
+            ).to_pandas()
+    except PastError:
+        raise
+    except Exception as exc:  # a damaged file fails in Arrow in many ways
+        raise BadTable(f"{source.name} cannot be read as Parquet ({exc}); write it again.") from exc
+    columns = frame[symbols].to_numpy()
+    positions = csv_centers_um(frame, source)
+    return _marker_table(source, columns, positions, told, resolved, frame.get(UNSCORED))
+
+
+def _from_table(adata: AnnData, source: Path, gene: str) -> MarkerTable:
+    names = [str(name) for name in adata.var_names]
+    told = adata.uns.get(KEY)
+    resolved = _meant(gene, names, told)
+    columns = np.asarray(adata.X)[:, [names.index(s) for s in resolved.symbols]]
+    return _marker_table(
+        source, columns, adata.obsm["spatial"], told, resolved, adata.obs.get(UNSCORED)
+    )
 
 
 def _meant(gene: str, names: list[str], told: object) -> Resolved:

@@ -10,11 +10,16 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import zarr
 from anndata.io import read_elem
 
 from napari_past.errors import BadTable
 from napari_past.io.csv_table import csv_frame, csv_header, csv_provenance
-from napari_past.io.provenance import KEY, MEASURED, MISMATCH, var_from_json
+from napari_past.io.file_columns import var_from_json
+from napari_past.io.geojson_reading import read_geojson
+from napari_past.io.parquet_table import read_parquet
+from napari_past.io.provenance import KEY, MEASURED, MISMATCH
+from napari_past.io.spatialdata_zarr import table_group
 from napari_past.model import Model, bundled_models, load_model
 
 
@@ -71,8 +76,14 @@ def read_origin(path: Path) -> Origin:
     ------
     BadTable
     """
-    if path.suffix.lower() == ".h5ad":
+    name = path.name.lower()
+    if name.endswith(".h5ad"):
         return _of_h5ad(path)
+    if name.endswith(".zarr"):
+        return _of_anndata(table_group(path)[0], path)
+    if name.endswith((".parquet", ".geojson", ".json", ".gz")):
+        table = read_parquet(path) if name.endswith(".parquet") else read_geojson(path)
+        return _origin(table.uns.get(KEY, {}), table.var, table.obs.get("unlike_training"))
     told: Mapping[str, object] = csv_provenance(path)
     if not told:
         return Origin()
@@ -84,13 +95,21 @@ def read_origin(path: Path) -> Origin:
 
 def _of_h5ad(path: Path) -> Origin:
     try:
-        with h5py.File(path, "r") as file:
-            if f"uns/{KEY}" not in file:
-                return Origin()
-            flagged = "obs/unlike_training" in file
-            flags = read_elem(file["obs/unlike_training"]) if flagged else None
-            return _origin(read_elem(file[f"uns/{KEY}"]), read_elem(file["var"]), flags)
-    except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
+        file = h5py.File(path, "r")
+    except OSError as exc:
+        raise BadTable(f"{path.name} is damaged ({exc}); write it again.") from exc
+    with file:
+        return _of_anndata(file, path)
+
+
+def _of_anndata(file: h5py.File | zarr.Group, path: Path) -> Origin:
+    try:
+        if f"uns/{KEY}" not in file:
+            return Origin()
+        flagged = "obs/unlike_training" in file
+        flags = read_elem(file["obs/unlike_training"]) if flagged else None
+        return _origin(read_elem(file[f"uns/{KEY}"]), read_elem(file["var"]), flags)
+    except Exception as exc:  # a damaged file fails in h5py, zarr or anndata in many ways
         raise BadTable(f"{path.name} is damaged ({exc}); write it again.") from exc
 
 

@@ -11,6 +11,9 @@ from anndata import AnnData
 
 from napari_past.types import FoundCells, Outlines
 
+OUTLINE, CELL_OUTLINE = "outline_um", "cell_outline_um"
+"""Of ``obsm``: of the nucleus, or the only one known; and of the whole cell where both are."""
+
 MOST_VERTICES = 256
 """A longer outline is thinned evenly: one drawn by hand must not widen the row of every cell."""
 
@@ -24,15 +27,19 @@ def padded(polygons: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.float
         Each (k, 2), (x, y) in µm, the first vertex not repeated; (0, 2) for a cell without outline.
         One of more than `MOST_VERTICES` vertices is thinned to that many.
     """
-    thin = [
-        p if len(p) <= MOST_VERTICES else p[np.arange(MOST_VERTICES) * len(p) // MOST_VERTICES]
-        for p in polygons
-    ]
+    thin = [thinned(p) for p in polygons]
     width = max((len(p) for p in thin), default=0)
     array = np.full((len(thin), max(width, 1), 2), np.nan, np.float32)
     for row, polygon in zip(array, thin, strict=True):
         row[: len(polygon)] = polygon
     return array
+
+
+def thinned(polygon: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """At most `MOST_VERTICES` vertices (k, 2) of a polygon, evenly chosen."""
+    if len(polygon) <= MOST_VERTICES:
+        return polygon
+    return polygon[np.arange(MOST_VERTICES) * len(polygon) // MOST_VERTICES]
 
 
 def outline_array(adata: AnnData) -> npt.NDArray[np.float32]:

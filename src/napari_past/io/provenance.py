@@ -13,11 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from napari_past.errors import BadTable
-from napari_past.quality import UNSCORED_KINDS
-from napari_past.stain import CLASS_NAMES
 from napari_past.stain.compartments import COMPARTMENTS, Compartment
 from napari_past.types import RESEARCH_USE
 
@@ -61,19 +58,19 @@ class Provenance:
     @staticmethod
     def of(told: object) -> Provenance:
         """Read from a nested mapping; anything that is not what it should be counts as untold."""
-        top = _mapping(told)
-        mpp = _number(_mapping(top.get("slide")).get("mpp"))
-        unit = _mapping(top.get("model")).get("expression_unit")
+        top = as_mapping(told)
+        mpp = _number(as_mapping(top.get("slide")).get("mpp"))
+        unit = as_mapping(top.get("model")).get("expression_unit")
         cutoffs = {
             str(name): tuple(_number(v) for v in limits)
-            for name, limits in _mapping(top.get("cutoffs")).items()
+            for name, limits in as_mapping(top.get("cutoffs")).items()
             if isinstance(limits, (list, tuple, np.ndarray))
         }
-        sources = {str(k): str(v) for k, v in _mapping(top.get("cutoffs_source")).items()}
-        areas = _mapping(_mapping(top.get(UNSCORED)).get("area_mm2"))
+        sources = {str(k): str(v) for k, v in as_mapping(top.get("cutoffs_source")).items()}
+        areas = as_mapping(as_mapping(top.get(UNSCORED)).get("area_mm2"))
         known = {str(k): a for k, v in areas.items() if (a := _number(v)) is not None}
         unit = unit if isinstance(unit, str) else None
-        measured = _mapping(top.get(MEASURED))
+        measured = as_mapping(top.get(MEASURED))
         if measured:
             unit = measured.get("expression_unit")
             unit = unit if isinstance(unit, str) else None
@@ -83,12 +80,12 @@ class Provenance:
 
 def stamped(told: object) -> dict[str, object]:
     """A copy of ``uns["napari_past"]`` that has a schema version and the research-use sentence."""
-    return {"schema_version": SCHEMA_VERSION, "research_use": RESEARCH_USE, **_mapping(told)}
+    return {"schema_version": SCHEMA_VERSION, "research_use": RESEARCH_USE, **as_mapping(told)}
 
 
 def check_schema(told: object, source: Path) -> None:
     """Raise `BadTable` where a later version of this software wrote the file."""
-    version = _number(_mapping(told).get("schema_version"))
+    version = _number(as_mapping(told).get("schema_version"))
     if version is not None and version > SCHEMA_VERSION:
         raise BadTable(
             f"{source.name} has schema version {version:g}, but this version of napari-past reads "
@@ -96,72 +93,13 @@ def check_schema(told: object, source: Path) -> None:
         )
 
 
-def to_json(adata: AnnData) -> JsonObject:
-    """The provenance of a table, and its columns of ``obs`` (names and types) and of ``var``."""
-    told = plain(stamped(adata.uns.get(KEY)))
-    assert isinstance(told, dict)
-    told["obs_columns"] = {str(c): str(adata.obs[c].dtype) for c in adata.obs.columns}
-    told["genes"] = {
-        "names": [str(name) for name in adata.var_names],
-        "columns": {
-            str(c): {
-                "dtype": str(adata.var[c].dtype),
-                "values": plain(adata.var[c].astype(object).tolist()),
-            }
-            for c in adata.var.columns
-        },
+def coordinates() -> JsonObject:
+    """What the positions and outlines of every table are in."""
+    return {
+        "axes": ["x", "y"],
+        "unit": "µm",
+        "origin": "outer corner of the slide's level-0 pixel (0, 0); x to the right, y down",
     }
-    return told
-
-
-def uns_from_json(told: Mapping[str, JsonValue]) -> dict[str, object]:
-    """``uns["napari_past"]`` as `to_json` was given it."""
-    return {k: v for k, v in told.items() if k not in ("obs_columns", "genes", "mpp")}
-
-
-def obs_dtypes(told: Mapping[str, JsonValue]) -> dict[str, str]:
-    """The columns of ``obs`` and the names of their types, in order."""
-    return {str(name): str(kind) for name, kind in _mapping(told.get("obs_columns")).items()}
-
-
-def var_from_json(told: Mapping[str, JsonValue]) -> pd.DataFrame:
-    """The table of genes as `to_json` was given it; empty where none is told."""
-    genes = _mapping(told.get("genes"))
-    names = genes.get("names")
-    index = pd.Index([str(n) for n in names] if isinstance(names, list) else [], dtype=object)
-    columns: dict[str, pd.Series] = {}
-    for name, column in _mapping(genes.get("columns")).items():
-        kind, values = _mapping(column).get("dtype"), _mapping(column).get("values")
-        if isinstance(values, list) and len(values) == len(index):
-            columns[str(name)] = typed(pd.Series(values, index=index, dtype=object), str(kind))
-    return pd.DataFrame(columns, index=index)
-
-
-def typed(column: pd.Series, dtype: str) -> pd.Series:
-    """`column` with the named type, or a wider one where values are missing."""
-    missing = column.isna()
-    if dtype == "bool":
-        return column if missing.any() else column.map(_truth).astype(bool)
-    if dtype.startswith(("float", "int", "uint")):
-        numbers = pd.to_numeric(column, errors="coerce")
-        widened = "float64" if missing.any() and not dtype.startswith("float") else dtype
-        return numbers.astype(np.dtype(widened))
-    if dtype == "category":
-        name = str(column.name)
-        if name.endswith("_class"):
-            return pd.Series(
-                pd.Categorical(column, categories=list(CLASS_NAMES), ordered=True),
-                index=column.index,
-                name=column.name,
-            )
-        if name == UNSCORED:
-            return pd.Series(
-                pd.Categorical(column.fillna(""), categories=["", *UNSCORED_KINDS]),
-                index=column.index,
-                name=column.name,
-            )
-        return column.astype("category")
-    return column.where(~missing, None)
 
 
 def plain(value: object) -> JsonValue:
@@ -181,16 +119,17 @@ def plain(value: object) -> JsonValue:
     return None if value is None or value is pd.NA else str(value)
 
 
-def _truth(value: object) -> bool:
-    return value in (True, 1, "True", "true", "1")
-
-
-def _mapping(value: object) -> Mapping[str, object]:
+def as_mapping(value: object) -> Mapping[str, object]:
+    """`value` where it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def _number(value: object) -> float | None:
     # bool is an int to Python, but no number here.
-    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-        return float(value) if math.isfinite(float(value)) else None
-    return None
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -54,6 +54,7 @@ def write_score_csv(
     about: Mapping[str, str] | None = None,
     *,
     every_column: bool = False,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Write one line per region under the header `COLUMNS`; numbers that are missing are empty.
 
@@ -69,6 +70,9 @@ def write_score_csv(
         More to say in the ``.json``.
     every_column
         Write what the ``.json`` knows of each region as columns too, after the fixed ones.
+    columns
+        Further columns by region and name, as the case of a core; written last, in the order in
+        which names first come, empty where a region has none; the ``.json`` has them, too.
 
     Raises
     ------
@@ -76,13 +80,13 @@ def write_score_csv(
         The folder is missing or read-only, or the disk is full.
     """
     if not isinstance(path_or_stream, (str, Path)):
-        _write(table, path_or_stream, every_column)
+        _write(table, path_or_stream, every_column, columns or {})
         return
     with (
         atomic_write(path_or_stream) as unfinished,
         unfinished.open("w", encoding="utf-8", newline="") as stream,
     ):
-        _write(table, stream, every_column)
+        _write(table, stream, every_column, columns or {})
     rules = table.rules
     told = {
         "score": table.score_name,
@@ -98,7 +102,13 @@ def write_score_csv(
         "cutoffs": list(table.cutoffs.values),
         "cutoffs_source": table.cutoffs.source,
         "regions": [
-            {"region": row.region, "role": row.role, "n": row.n, **_further(row)}
+            {
+                "region": row.region,
+                "role": row.role,
+                "n": row.n,
+                **_further(row),
+                **(columns or {}).get(row.region, {}),
+            }
             for row in table.rows
         ],
         "research_use": RESEARCH_USE,
@@ -110,16 +120,23 @@ def write_score_csv(
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
-def _write(table: ScoreTable, stream: TextIO, every_column: bool) -> None:
+def _write(
+    table: ScoreTable,
+    stream: TextIO,
+    every_column: bool,
+    columns: Mapping[str, Mapping[str, str]],
+) -> None:
     lines = csv.writer(stream, lineterminator="\n")
-    lines.writerow((*COLUMNS, *FURTHER_COLUMNS) if every_column else COLUMNS)
+    names = list(dict.fromkeys(n for row in table.rows for n in columns.get(row.region, {})))
+    lines.writerow([*COLUMNS, *(FURTHER_COLUMNS if every_column else ()), *names])
     for row in table.rows:
         counts = (row.n, row.n0, row.n1, row.n2, row.n3)
         told = (row.h_score, row.lo, row.hi) if table.rules.h_score else (math.nan,) * 3
         fixed = [row.region, row.role, *counts, _text(row.pct_positive, 2)]
         fixed += [_text(value, 1) for value in told]
         further = ["" if v is None else v for v in _further(row).values()] if every_column else []
-        lines.writerow([*fixed, *further])
+        own = columns.get(row.region, {})
+        lines.writerow([*fixed, *further, *(own.get(name, "") for name in names)])
 
 
 def _further(row: ScoreRow) -> dict[str, Value]:

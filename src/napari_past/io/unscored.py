@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from napari_past.errors import BadTable
-from napari_past.io.geojson_document import Feature, read_document
+from napari_past.io.geojson_document import Feature, open_document
 from napari_past.quality import UNSCORED_KINDS, QualityMask, kind_named, read_mask
 from napari_past.space import um_from_level0_px
 
@@ -46,13 +46,13 @@ def read_unscored(
     """
     if Path(path).suffix.lower() not in _GEOJSON:
         return read_mask(path, slide_size_um)
-    document = read_document(path)
+    document = open_document(path)
     scale = document.require_mpp(mpp)
     width_um, height_um = slide_size_um
     shape = (math.ceil(height_um / _MASK_MPP), math.ceil(width_um / _MASK_MPP))
     labels = np.zeros(shape, np.uint8)
     painted = False
-    for feature in document.features:
+    for feature in document.features():
         kind = kind_named(feature.classification or feature.name)
         polygon_um = _polygon_um(feature, scale)
         if kind is None or feature.object_type != "annotation" or polygon_um is None:

@@ -43,6 +43,9 @@ LENGTH_TOLERANCE = 0.01
 
 _CHUNK = 65_536
 _GENES_AT_ONCE = 64
+_SMALL_BYTES = 64 << 20
+_MOST_PACKED = 200
+"""Unit vectors are packed to nine tenths, counts to a fifth."""
 _ROWS_AT_ONCE = 16_384
 
 
@@ -290,14 +293,30 @@ def read_bank(path: str | Path) -> Bank:
         No such file, no bank, damaged, or written by a later version.
     """
     source = existing_file(path)
-    with _opened(source) as file:
+    with _damage_told(source), _opened(source) as file:
         if f"uns/{KEY}" not in file:
             raise BadTable(
                 f"{source.name} is no reference bank of napari-past; build one from single cells "
                 f"with `past-train bank`."
             )
-        with _damage_told(source):
-            return _read(source, file)
+        _check_stored(source, file)
+        return _read(source, file)
+
+
+def _check_stored(source: Path, file: h5py.File) -> None:
+    """Raise `BadTable` for a small file that promises gigabytes, as none of ours does."""
+
+    def check(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if not isinstance(node, h5py.Dataset):
+            return
+        told, stored = node.size * node.dtype.itemsize, node.id.get_storage_size()
+        if told > _SMALL_BYTES and told > _MOST_PACKED * stored:
+            raise BadTable(
+                f"{name} of the bank {source.name} promises {told / 1e9:.3g} GB, but the file "
+                f"holds {stored / 1e6:.3g} MB of it; build it again with `past-train bank`."
+            )
+
+    file.visititems(check)
 
 
 def _read(source: Path, file: h5py.File) -> Bank:
@@ -342,7 +361,9 @@ def _read(source: Path, file: h5py.File) -> Bank:
 def _damage_told(source: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, OSError, ValueError, TypeError, AttributeError) as exc:
+    except PastError:
+        raise
+    except Exception as exc:  # HDF5 and AnnData fail in many ways where a file is damaged
         raise BadTable(
             f"The bank {source.name} cannot be read ({exc}); build it again with `past-train bank`."
         ) from exc

@@ -20,6 +20,8 @@ _NOT_OF_A_CARD = frozenset(
         "out_indices", "scriptable",
     }
 )  # fmt: skip
+_TIMM_NAME = r"^[A-Za-z0-9_.]+$"
+"""Without a scheme: timm would fetch what "hf-hub:…" names, or read what "local-dir:…" does."""
 
 Rgb01 = tuple[float, float, float]
 Pool = Literal["token", "token+mean", "attention"]
@@ -32,7 +34,7 @@ PearsonR = Annotated[float, Field(ge=-1, le=1)]
 class TowerCard(Strict):
     """Image tower: a timm backbone, features at some of its stages, a small head."""
 
-    backbone: str
+    backbone: Annotated[str, Field(pattern=_TIMM_NAME)]
     """timm name; built without pretrained weights, those of the model file are loaded."""
     stages: Annotated[tuple[int, ...], Field(min_length=1)]
     """``out_indices`` whose features are concatenated."""
@@ -42,7 +44,7 @@ class TowerCard(Strict):
 class PooledTowerCard(Strict):
     """Image tower: a timm backbone that gives one vector for a whole crop."""
 
-    backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
+    backbone: Annotated[str, Field(pattern=_TIMM_NAME)]
     """timm name; built without pretrained weights, those of the model file are loaded."""
     options: dict[str, bool | int | float | str]
     """What timm is told beside the name, as ``{"init_values": 1e-5}``."""
@@ -63,17 +65,17 @@ class PooledTowerCard(Strict):
 class CellTowerCard(Strict):
     """Cell tower: a transformer over a cell's ranked genes, as PAST has it."""
 
-    vocabulary: Annotated[int, Field(gt=0)] = 20_345
+    vocabulary: Annotated[int, Field(gt=0, le=1_000_000)] = 20_345
     """Number of token ids."""
     pad: Annotated[int, Field(ge=0)] = 1
     """Id of the positions that hold no gene."""
     prefix: Annotated[int, Field(ge=0)] = 3
     """Positions before the first gene: modality, assay, species."""
-    positions: Annotated[int, Field(gt=0)] = 300
+    positions: Annotated[int, Field(gt=0, le=100_000)] = 300
     dim: Annotated[int, Field(gt=0, le=4096)] = 512
-    heads: Annotated[int, Field(gt=0)] = 16
-    layers: Annotated[int, Field(gt=0)] = 12
-    feed_forward: Annotated[int, Field(gt=0)] = 1024
+    heads: Annotated[int, Field(gt=0, le=4096)] = 16
+    layers: Annotated[int, Field(gt=0, le=1000)] = 12
+    feed_forward: Annotated[int, Field(gt=0, le=65_536)] = 1024
     graph: bool
     """Whether neighbouring cells can be told, too."""
 
@@ -97,9 +99,9 @@ class EncoderCard(Strict):
     """µm/px that the tower reads."""
     stride_px: Annotated[int, Field(gt=0, le=16)]
     """The dense grid is anchored to multiples of this, a power of two; 1 for crop encoders."""
-    halo_px: Annotated[int, Field(ge=0)]
+    halo_px: Annotated[int, Field(ge=0, le=4096)]
     """At least the receptive field's radius (dense) or half a crop (crop)."""
-    crop_px: Annotated[int, Field(gt=0)]
+    crop_px: Annotated[int, Field(gt=0, le=4096)]
     """Side of the crop that `encode_image` expects."""
     mean: Rgb01
     std: Rgb01

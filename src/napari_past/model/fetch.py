@@ -1,14 +1,16 @@
-"""Published weights, fetched and made a model file."""
+"""Published weights, fetched and made a model file, or kept for a detector."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_past.errors import BadModel, PastError, UnknownModel
-from napari_past.files import file_sha256
+from napari_past.files import atomic_write, detector_weights, file_sha256, make_folder
 from napari_past.model.download import Told, discard, download
 from napari_past.model.folder import made_models_folder
 from napari_past.model.zoo import bundled_models
@@ -31,6 +33,12 @@ class Published:
 
 
 PUBLISHED = {"past": Published("Boyoungc/PAST", "checkpoint-context300.pth")}
+DETECTORS = {
+    "instanseg": "https://github.com/instanseg/instanseg/releases/download/"
+    "instanseg_models_v0.1.1/brightfield_nuclei.zip"
+}
+"""Detectors whose weights are published, and where: a .zip with one TorchScript file in it."""
+_MOST_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,7 @@ def fetch_model(
         raise UnknownModel(
             f"Nothing is known of where {name!r} is published; fetch one of {', '.join(PUBLISHED)}."
         )
-    if sha256 is not None:
-        sha256 = sha256.lower().removeprefix("sha256:")
-        if not _SHA256.fullmatch(sha256):
-            raise PastError(f"A SHA-256 has 64 hex digits, but got {sha256!r}; copy it again.")
+    sha256 = _digits(sha256)
     if source is not None and source.startswith(_WEB):
         part = download(source, made_models_folder(), told)
         try:
@@ -111,6 +116,98 @@ def fetch_model(
         blob = file.resolve().name
         digest = _checked(file, sha256 or (blob if _SHA256.fullmatch(blob) else None), file.name)
     return Fetched(_model_file(file, mpp, digest), file, digest)
+
+
+def fetch_detector(
+    name: str,
+    source: str | None = None,
+    sha256: str | None = None,
+    told: Told = lambda have, total: None,
+) -> Fetched:
+    """Fetch the published weights of a detector, check them, and keep them where it finds them.
+
+    Parameters
+    ----------
+    name
+        One of `DETECTORS`.
+    source
+        A file, or an ``http(s)://`` address: the published .zip, or the TorchScript file in it.
+        None takes the address in `DETECTORS`.
+    sha256
+        64 hex digits that the fetched file must have. The authors publish none, so a download
+        needs it from the user; a file that lies here may go without.
+
+    Raises
+    ------
+    UnknownModel
+        Nothing of that name is published.
+    BadModel
+        The file is not the one that was meant, or holds no weights.
+    PastError
+        It cannot be had from here, or nothing says what it must be.
+    CannotWrite
+    """
+    if name not in DETECTORS:
+        raise UnknownModel(
+            f"Nothing is known of where {name!r} is published; fetch one of {', '.join(DETECTORS)}."
+        )
+    sha256 = _digits(sha256)
+    place = source or DETECTORS[name]
+    if not place.startswith(_WEB):
+        file = Path(place).expanduser()
+        if not file.is_file():
+            raise PastError(f"There is no file {place}; give the weights' path or address.")
+        digest = _checked(file, sha256, file.name)
+        return Fetched(_kept_weights(file, name), None, digest)
+    if sha256 is None:
+        raise PastError(
+            f"The weights of {name} are published without a SHA-256, and nothing is fetched "
+            f"unchecked: download {place} yourself and give it with --from FILE, or give the "
+            f"SHA-256 that it must have with --sha256."
+        )
+    part = download(place, made_models_folder(), told)
+    try:
+        digest = _checked(part, sha256, place)
+        return Fetched(_kept_weights(part, name), None, digest)
+    finally:
+        discard(part)
+
+
+def _digits(sha256: str | None) -> str | None:
+    if sha256 is None:
+        return None
+    digits = sha256.lower().removeprefix("sha256:")
+    if not _SHA256.fullmatch(digits):
+        raise PastError(f"A SHA-256 has 64 hex digits, but got {sha256!r}; copy it again.")
+    return digits
+
+
+def _kept_weights(file: Path, name: str) -> Path:
+    """A detector's weights in their place, taken out of the .zip that they come in."""
+    target = detector_weights(name)
+    make_folder(target.parent, f"The weights of {name} cannot be kept")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            inside = [info for info in archive.infolist() if info.filename.endswith(".pt")]
+            is_weights = any("/code/" in info.filename for info in archive.infolist())
+            if len(inside) > 1 or (not inside and not is_weights):
+                raise BadModel(
+                    f"{file.name} holds {len(inside) or 'no'} files of weights where one .pt was "
+                    f"expected; give the published file."
+                )
+            if inside and inside[0].file_size > _MOST_BYTES:
+                raise BadModel(f"The weights in {file.name} are over 2 GiB, which no detector has.")
+            with (
+                atomic_write(target) as unfinished,
+                unfinished.open("wb") as out,
+                archive.open(inside[0]) if inside else file.open("rb") as weights,
+            ):
+                shutil.copyfileobj(weights, out)
+    except (zipfile.BadZipFile, EOFError) as exc:
+        raise BadModel(
+            f"{file.name} cannot be unpacked ({exc}); give the published .zip, or the .pt in it."
+        ) from exc
+    return target
 
 
 def _model_file(checkpoint: Path, mpp: float | None, digest: str) -> Path:

@@ -15,9 +15,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_past.errors import PastError
 from napari_past.genes import Resolved
 from napari_past.plugin.active_layer import keeping_active
-from napari_past.plugin.annotations import Annotations, History, KeptCutoffs
-from napari_past.plugin.autosave import Autosave
-from napari_past.plugin.region_rings import ring_of, same_regions
+from napari_past.plugin.annotations import Annotations, History, KeptCutoffs, joined
+from napari_past.plugin.autosave import Autosave, NotReadNow
+from napari_past.plugin.region_rings import ring_of, same_places, same_regions
 from napari_past.plugin.region_shapes import add_regions_layer, complete_names, regions_of
 from napari_past.plugin.timers import settling_timer
 from napari_past.slide import Slide
@@ -43,6 +43,8 @@ class Annotating(QObject):
         self._before = ""
         """Fingerprint of the slide that was in view before."""
         self._unsaved = False
+        self._missed = False
+        """Whether what was said of the slide before could not be read, and may be there."""
         self._drawing = False
         self._timer = settling_timer(self, _SAVE_AFTER_MS, self._save)
 
@@ -55,6 +57,11 @@ class Annotating(QObject):
     def region_notes(self) -> Mapping[str, str]:
         """By region name."""
         return self._history.now.region_notes
+
+    @property
+    def core_columns(self) -> Mapping[str, Mapping[str, str]]:
+        """What is told of a tissue microarray's cores, by core name."""
+        return self._history.now.core_columns
 
     def cutoffs(self, model: str, gene: Resolved) -> Cutoffs | None:
         """What the user set for a gene of a model on this slide; None where classes are measured,
@@ -74,6 +81,7 @@ class Annotating(QObject):
         if self._slide is not None:
             self._before = self._slide[0]
         self._slide = None if slide is None else (slide.fingerprint, slide.name)
+        self._missed = False
         if slide is None:
             self._history = History(Annotations())
             return
@@ -81,7 +89,7 @@ class Annotating(QObject):
             found = self._autosave.load(slide.fingerprint)
         except PastError as exc:
             show_error(str(exc))
-            found = Annotations()
+            found, self._missed = Annotations(), isinstance(exc, NotReadNow)
         self._history = History(found)
         if self._before not in ("", slide.fingerprint) or found.regions:
             # Shapes that were drawn on another slide are not this one's.
@@ -119,6 +127,17 @@ class Annotating(QObject):
         self._draw(together)
         self._push(regions=together)
 
+    def set_cores(
+        self, regions: tuple[Region, ...], columns: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """Draw these regions in place of all there are, and keep what is told of cores: one change,
+        which can be undone."""
+        if self._slide is None:
+            return
+        self.take_regions()
+        self._draw(regions)
+        self._push(regions=regions, core_columns=columns)
+
     def undo(self) -> None:
         """Go back by one change."""
         if self._history.undo():
@@ -154,11 +173,27 @@ class Annotating(QObject):
         if self._slide is None or not self._unsaved:
             return
         try:
+            if self._missed:
+                self._take_missed(self._slide[0])
             self._autosave.save(*self._slide, self._history.now)
             self._unsaved = False
         except PastError as exc:
             # Nothing is lost yet: the next change tries again, and so does the end.
             show_error(str(exc))
+
+    def _take_missed(self, fingerprint: str) -> None:
+        """What could not be read before is there, too: never save over it.
+
+        Raises
+        ------
+        NotReadNow
+            It still cannot be read.
+        """
+        together = joined(self._autosave.load(fingerprint), self._history.now)
+        self._missed = False
+        self._history.push(together)
+        self._draw(together.regions)
+        self.restored.emit()
 
     def _layers(self) -> list[Shapes]:
         """Those of our regions; shapes without a role are somebody else's."""
@@ -185,9 +220,12 @@ class Annotating(QObject):
         for other in layers[1:]:
             self._viewer.layers.remove(other)
         layer.selected_data = set()
-        layer.data = []
-        if regions:
-            layer.add_polygons([world_from_um(ring_of(region)) for region in regions])
+        # Another name or role of the same shapes: to draw hundreds anew takes a while.
+        drawn = regions_of(layer) if len(layer.data) == len(regions) else ()
+        if not (regions and same_places(drawn, regions)):
+            layer.data = []
+            if regions:
+                layer.add_polygons([world_from_um(ring_of(region)) for region in regions])
         told = [(region.name, region.role) for region in regions]
         layer.features = pd.DataFrame(told, columns=["name", "role"], dtype=object)
         complete_names(layer)

@@ -30,11 +30,26 @@ class Annotations:
     """By the region's name."""
     cutoffs: Mapping[str, Cutoffs] = field(default_factory=dict)
     """Set by the user, by model and gene."""
+    core_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What a spreadsheet tells of a tissue microarray's cores (case, …), by core name."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing was said."""
-        return not (self.regions or self.cell_notes or self.region_notes or self.cutoffs)
+        return self == Annotations()
+
+
+def joined(first: Annotations, then: Annotations) -> Annotations:
+    """Both of them; where they differ, what came later."""
+    known = {region.name for region in then.regions}
+    kept = tuple(region for region in first.regions if region.name not in known)
+    return Annotations(
+        (*kept, *then.regions),
+        {**first.cell_notes, **then.cell_notes},
+        {**first.region_notes, **then.region_notes},
+        {**first.cutoffs, **then.cutoffs},
+        {**first.core_columns, **then.core_columns},
+    )
 
 
 class History:

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLay
 from napari_past.plugin.wrapped_label import WrappedLabel
 
 EMPTY = "Point at a cell; click to keep it here."
+MOST_BROUGHT = 8
+"""Of what a cell came with, told here: QuPath measures dozens of things."""
 NOT_FLAGGED = "not flagged, which is no promise"
 
 
@@ -29,6 +31,7 @@ class CellFacts:
     """One cell in plain words and numbers."""
 
     id: str
+    """Its own where it was brought with one."""
     genes: tuple[GeneFact, ...]
     cell_type: str
     """The nearest of a reference bank, by how much; empty without one."""
@@ -46,6 +49,10 @@ class CellFacts:
     """Names and texts of what was measured of a real stain, which knows no training."""
     reference: str = ""
     """What the nearest cells of the bank are; empty where that is not known, or not yet."""
+    brought: tuple[tuple[str, str], ...] = ()
+    """Names and texts of what the cell came with, where somebody else found it."""
+    key: str = ""
+    """By which its note is kept; empty for the id. Ids of different files may be alike."""
 
     @property
     def flag(self) -> str:
@@ -74,6 +81,10 @@ class CellFacts:
             lines.append(("not scored", self.unscored))
         lines.append(("place", f"x {self.x_um:.1f}, y {self.y_um:.1f} µm"))
         lines.append(("nucleus", f"{self.area_um2:.0f} µm²"))
+        more = len(self.brought) - MOST_BROUGHT
+        lines += self.brought[:MOST_BROUGHT]
+        if more > 0:
+            lines.append(("", f"and {more:,} more, in the exported files"))
         return lines
 
     @property
@@ -95,7 +106,7 @@ class CellDetails(QWidget):
     """
 
     note_changed = Signal(str, str)
-    """A cell's id, and the note as it is now; empty where it was taken away."""
+    """By what a cell's note is kept, and the note as it is now; empty where it was taken away."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -186,4 +197,4 @@ class CellDetails(QWidget):
     def _on_note(self) -> None:
         if self._facts is not None and self._writing:
             self._facts = replace(self._facts, note=self.note.text())
-            self.note_changed.emit(self._facts.id, self._facts.note)
+            self.note_changed.emit(self._facts.key or self._facts.id, self._facts.note)

@@ -11,6 +11,7 @@ import pandas as pd
 from napari.layers import Points
 
 from napari_past.engine import CellTable
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.reader import LayerData
 from napari_past.plugin.staining import Staining
 from napari_past.space import world_from_um
@@ -53,7 +54,7 @@ def point_layer(
         "scale": (1.0, 1.0),
         "units": ("um", "um"),
         "canvas_size_limits": (2, 60),
-        "metadata": {"model": table.model.name},
+        "metadata": {"model": table.model.name, **OWN},
     }
     return world_from_um(table.centers_um[index]), arguments, "points"
 

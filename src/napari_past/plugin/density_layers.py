@@ -10,6 +10,7 @@ from napari.utils.colormaps import Colormap
 
 from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.densities import Densities
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.region_shapes import EDGE_UM, FOUND
 from napari_past.space import image_placement, world_from_um
 from napari_past.stain import DensityMap, HotSpot
@@ -80,7 +81,7 @@ class DensityLayers:
             edge_color="black",
             edge_width=EDGE_UM,
             face_color="transparent",
-            metadata={FOUND: True},
+            metadata={FOUND: True, **OWN},
         )
         layer.editable = False
         return layer

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from uuid import uuid5
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from napari_past.engine import Cells, chosen_genes
+from napari_past.engine.cells import ID_NAMESPACE
+from napari_past.errors import Cancelled
 from napari_past.genes import Resolved
-from napari_past.io import check_writable, write_cells
+from napari_past.io import check_cells_writable, write_cells
 from napari_past.io.provenance import KEY, MISMATCH
+from napari_past.slide import Slide
 from napari_past.stain import CLASS_NAMES, classes
 from napari_past.types import Cutoffs, Region
 
@@ -33,7 +37,7 @@ def exported_table(
     Parameters
     ----------
     notes
-        By cell id.
+        By `note_keys`.
     mismatch
         Where the slide looks like the other kind of stain, the sentence that says so.
     """
@@ -64,8 +68,16 @@ def exported_table(
         adata.obs["regions"] = names
         adata.obs["ignored"] = ignored
     if notes:
-        adata.obs["note"] = [notes.get(cell, "") for cell in adata.obs_names]
+        adata.obs["note"] = [notes.get(key, "") for key in note_keys(cells)]
     return adata
+
+
+def note_keys(cells: Cells) -> list[str]:
+    """By which notes are kept, n of them: found cells' ids, also where brought cells have others,
+    since two files may name different cells alike."""
+    slide = cells.plan.key.fingerprint
+    places = cells.centers_um.tolist()
+    return [str(uuid5(ID_NAMESPACE, f"{slide}:{x:.2f},{y:.2f}")) for x, y in places]
 
 
 def export_cells(
@@ -76,13 +88,38 @@ def export_cells(
     regions: Sequence[Region] = (),
     notes: Mapping[str, str] | None = None,
     mismatch: str = "",
+    slide: Slide | None = None,
+    embed_image: bool = False,
+    on_share: Callable[[float], None] = lambda share: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write the cells in the format of the path's suffix: .h5ad, .csv or .geojson.
+    """Write the cells in the format of the path's suffix, with their regions and notes.
+
+    Parameters
+    ----------
+    slide
+        Told of in .zarr, which holds the slide by reference.
+    embed_image
+        Whether a .zarr holds the slide's pixels too.
+    on_share, cancelled
+        Told and asked while it is written.
 
     Raises
     ------
     CannotWrite
-        An unknown suffix; the folder is missing or read-only; the disk is full.
+        An unknown suffix; the folder is missing or read-only; the disk is full; a .zarr is there
+        that is none of ours.
+    Cancelled
     """
-    check_writable(path)
-    write_cells(exported_table(cells, gene, cutoffs, regions, notes, mismatch), path)
+    check_cells_writable(path)
+    table = exported_table(cells, gene, cutoffs, regions, notes, mismatch)
+    if cancelled():
+        raise Cancelled(f"{path.name} was not written.")
+    write_cells(
+        table,
+        path,
+        slide=slide,
+        embed_image=embed_image,
+        on_share=on_share,
+        cancelled=cancelled,
+    )

@@ -1,4 +1,4 @@
-"""Files of cells and of scores, written beside the GUI thread."""
+"""Files of cells, of scores and of regions, written beside the GUI thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject
 
 from napari_past.engine import Assay
-from napari_past.io import write_score_csv
+from napari_past.io import write_regions, write_score_csv
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.desk import Desk
 from napari_past.plugin.export import export_cells
@@ -37,12 +37,19 @@ class Exporting(QObject):
         self._annotating, self._unscored = annotating, unscored
         box.cells_to.connect(self.cells_to)
         box.scores_to.connect(self.scores_to)
+        box.regions_to.connect(self.regions_to)
         self._waiting: Path | None = None
         """Where scores go that are on their way."""
         scores.changed.connect(self._on_scored)
 
-    def cells_to(self, path: str | Path) -> None:
-        """Write the cells in the format of the suffix."""
+    def cells_to(self, path: str | Path, embed_image: bool = False) -> None:
+        """Write the cells in the format of the suffix.
+
+        Parameters
+        ----------
+        embed_image
+            Whether a .zarr holds the slide's pixels, rather than their place.
+        """
         session, shown, target = self._desk.session, self._desk.shown, Path(path)
         if session is None:
             return
@@ -56,12 +63,29 @@ class Exporting(QObject):
             cells = session.cells()
             cells.quality = mask
             export_cells(
-                cells, shown.resolved, shown.cutoffs, target, regions, notes, session.mismatch
-            )
+                cells, shown.resolved, shown.cutoffs, target, regions, notes, session.mismatch,
+                session.slide, embed_image, job.tell, job.cancelled,
+            )  # fmt: skip
             return len(cells)
 
         def done(n: object) -> None:
             show_info(f"Saved {n:,} cells to {target}.")
+
+        self._jobs.run(work, f"Writing {target.name}", done, stoppable=True)
+
+    def regions_to(self, path: str | Path) -> None:
+        """Write the regions as annotations that QuPath opens."""
+        session, regions, target = self._desk.session, self._scores.regions(), Path(path)
+        if session is None or not regions:
+            show_warning("There are no regions to export; draw one with New regions layer first.")
+            return
+        mpp = session.slide.require_mpp()
+
+        def work(job: Job) -> None:
+            write_regions(regions, target, mpp)
+
+        def done(nothing: object) -> None:
+            show_info(f"Saved {len(regions):,} regions to {target}.")
 
         self._jobs.run(work, f"Writing {target.name}", done)
 
@@ -74,10 +98,10 @@ class Exporting(QObject):
             else:
                 show_warning("There are no scores to export.")
             return
-        table, origin = scored.table, scored.origin
+        table, origin, columns = scored.table, scored.origin, self._annotating.core_columns
 
         def work(job: Job) -> None:
-            write_score_csv(table, target, origin, every_column=True)
+            write_score_csv(table, target, origin, every_column=True, columns=columns)
 
         def done(nothing: object) -> None:
             show_info(f"Saved the scores to {target}.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from napari_past.engine import CellTable, MeasuredStain
+from napari_past.plugin.brought_rows import BroughtRows
 from napari_past.plugin.cell_details import CellFacts, GeneFact
 from napari_past.plugin.gene_box import weakest
 from napari_past.plugin.staining import Channel, Staining
@@ -24,20 +25,27 @@ def facts_of(
     mask: QualityMask | None,
     notes: Mapping[str, str],
     reference: str = "",
+    brought: BroughtRows | None = None,
 ) -> CellFacts:
     """Everything that is known of a cell, by its place in the table.
 
     Parameters
     ----------
+    notes
+        By `CellFacts.key`.
     reference
         What its nearest reference cells are.
+    brought
+        What the table's cells came with; None where they were found.
     """
     x, y = table.centers_um[cell].tolist()
     kind = 0 if mask is None else int(mask.kind_at(table.centers_um[cell : cell + 1])[0])
-    name = table.cell_id(cell)
+    key = table.cell_id(cell)
+    row = -1 if brought is None else brought.row(table.centers_um[cell])
     channels = [c for c in (shown.first, shown.second) if c is not None]
     return CellFacts(
-        id=name,
+        id=key if brought is None else brought.id(row) or key,
+        key=key,
         genes=tuple(_gene(channel, cell, table, shown.unit) for channel in channels),
         cell_type=_type(table, cell),
         class_name=_class(shown, cell),
@@ -46,9 +54,10 @@ def facts_of(
         x_um=x,
         y_um=y,
         area_um2=float(table.areas_um2[cell]),
-        note=notes.get(name, ""),
+        note=notes.get(key, ""),
         measured=_measured(table, cell),
         reference=reference,
+        brought=() if brought is None else brought.told(row),
     )
 
 

@@ -107,7 +107,9 @@ class Inspecting(QObject):
         if cell < 0 or table is None or shown is None:
             return None
         notes, reference = self._annotating.cell_notes, self._votes.get(cell, "")
-        return facts_of(cell, table, shown, self._unscored.mask, notes, reference)
+        session = self._desk.session
+        brought = None if session is None else session.brought_rows
+        return facts_of(cell, table, shown, self._unscored.mask, notes, reference, brought)
 
     def _ask(self, cell: int) -> None:
         table = self.pointer.table

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
+_STEP = 0.01
+"""Of the whole: told no more often."""
+
 
 class Job(QObject):
     """One piece of work in a thread. Its signals reach slots of QObjects in the GUI thread.
@@ -19,6 +22,8 @@ class Job(QObject):
 
     ended = Signal(object)
     """The exception that ended it; None after success."""
+    went = Signal()
+    """`share` is another."""
 
     def __init__(self, work: Callable[[Job], object]) -> None:
         super().__init__()
@@ -26,6 +31,8 @@ class Job(QObject):
         """What the work returned; set when `ended` tells of no exception."""
         self._work = work
         self._cancelled = threading.Event()
+        self.share: float | None = None
+        """How much is done, 0 to 1; None where the work does not tell."""
 
     def start(self) -> None:
         """Begin in another thread."""
@@ -37,6 +44,14 @@ class Job(QObject):
 
     def cancelled(self) -> bool:
         return self._cancelled.is_set()
+
+    def tell(self, share: float) -> None:
+        """How much is done, from the thread of the work."""
+        if self.share is None or share - self.share >= _STEP or share >= 1:
+            self.share = share
+            # The window may have been closed meanwhile, and this object with it.
+            with contextlib.suppress(RuntimeError):
+                self.went.emit()
 
     def _run(self) -> None:
         outcome: BaseException | None = None

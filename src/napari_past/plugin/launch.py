@@ -10,12 +10,14 @@ from napari.layers import Shapes
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
+from napari_past.plugin.measured.drops import in_front
 from napari_past.plugin.reader import slide_layer
 from napari_past.plugin.region_shapes import add_regions_layer, complete_names
 from napari_past.plugin.telling import too_wide
 from napari_past.plugin.viewport import fly_to
 from napari_past.plugin.widget import VirtualStaining
 from napari_past.slide import open_slide
+from napari_past.slide.place import is_remote
 from napari_past.space import world_from_um
 from napari_past.types import Rect
 
@@ -30,14 +32,22 @@ _LONGEST_MS = 30 * 60 * 1000
 def view(path: str | None, mpp: float | None = None, series: int | str | None = None) -> None:
     """Open napari with the slide, where given, and the docked widget; returns when it is closed.
 
+    Parameters
+    ----------
+    path
+        Or an address, which is opened beside the window: what goes wrong then is told there.
+
     Raises
     ------
     SlideError
         The slide cannot be opened; no window appears then.
     """
-    layer = None if path is None else slide_layer(open_slide(path, mpp, series))
+    far = path is not None and is_remote(path)
+    layer = None if path is None or far else slide_layer(open_slide(path, mpp, series))
     viewer = napari.Viewer(title="napari-past")
-    _dock(viewer)
+    widget = _dock(viewer)
+    if path is not None and far:
+        widget.open_slide(path, mpp, series)
     if layer is not None:
         data, arguments, _ = layer
         viewer.add_image(data, **arguments)
@@ -103,6 +113,14 @@ def demo(
         napari.run()
     else:
         viewer.close()
+
+
+def open_address(viewer: napari.Viewer) -> None:
+    """Dock the widget, where it is not yet, and have it ask for the address of a slide."""
+    taker = in_front()
+    if taker is None:
+        _, taker = viewer.window.add_plugin_dock_widget("napari-past", DOCK_NAME)
+    taker.ask_address()
 
 
 def _dock(viewer: napari.Viewer) -> VirtualStaining:

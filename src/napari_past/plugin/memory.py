@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 import threading
 from functools import cache
@@ -30,6 +31,17 @@ def keep_in_few_pools() -> None:
     libc = _libc()
     if libc is not None:
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+@cache
+def spare_collector() -> None:
+    """Keep the garbage collector off all objects there are now; once in the life of a process.
+
+    napari has it run in the GUI thread for each layer that goes, and colours come and go as layers.
+    Over the million objects of what is imported a run takes twenty times as long as without them,
+    and hardly any of them goes before the process does.
+    """
+    gc.freeze()
 
 
 def give_back() -> None:

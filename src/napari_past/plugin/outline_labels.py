@@ -9,6 +9,7 @@ import numpy.typing as npt
 from napari.utils.colormaps import DirectLabelColormap
 from PIL import Image, ImageDraw
 
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.reader import LayerData
 from napari_past.space import world_from_um
 from napari_past.stain import CLASS_COLOURS
@@ -138,6 +139,7 @@ def outline_layer(drawing: OutlineDrawing, classes: npt.NDArray[np.int8] | None)
         "name": LAYER_NAME,
         "opacity": 1.0,
         "colormap": outline_colours(),
+        "metadata": dict(OWN),
         **placement(drawing.grid),
     }
     return drawing.labels(classes), arguments, "labels"

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_past.plugin.banner import Banner
+from napari_past.plugin.brought_box import BroughtBox
 from napari_past.plugin.cell_details import CellDetails
 from napari_past.plugin.cutoff_box import CutoffBox
 from napari_past.plugin.export_box import ExportBox
@@ -46,6 +47,7 @@ class Panel(QWidget):
         self.banner = Banner()
         self.slide = SlideBox()
         self.models = ModelBox()
+        self.brought = BroughtBox()
         self.gene = GeneBox()
         self.compare = QCheckBox("Compare with a second gene")
         self.second = GeneBox()
@@ -86,6 +88,7 @@ class Panel(QWidget):
         stain = _section(
             "Stain",
             self.models,
+            self.brought,
             self.gene,
             self.types,
             self.compare,
@@ -135,10 +138,16 @@ class Panel(QWidget):
         self.set_state(can_stain=False, has_cells=False)
 
     def working(self, label: str, done: int = 0, total: int = 0, of: str = "tiles") -> None:
-        """A job goes on; without a total it is not known how long."""
+        """A job goes on; without a total it is not known how long.
+
+        Parameters
+        ----------
+        of
+            What is counted; empty for a share in per cent.
+        """
         # Qt paints a progress bar at every change, and the canvas with it: once is enough.
         self.progress.setUpdatesEnabled(False)
-        self.progress.setFormat(f"%v of %m {of}")
+        self.progress.setFormat(f"%v of %m {of}" if of else "%p %")
         self.progress.setRange(0, total)
         self.progress.setValue(done)
         self.progress.setUpdatesEnabled(True)
@@ -162,6 +171,7 @@ class Panel(QWidget):
             button.setEnabled(can_stain)
         self._has_cells = has_cells
         self._tissue_section.setVisible(has_slide)
+        self.brought.setVisible(has_slide)
         self._cell_section.setVisible(has_cells)
         self._virtual_section.setVisible(has_cells and not self._measured)
         self._export_section.setVisible(has_cells)

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_past.engine import CellTable
 from napari_past.plugin.active_layer import keeping_active
+from napari_past.plugin.own_layers import OWN
 from napari_past.space import um_from_world, world_from_um
 from napari_past.types import Rect
 
@@ -78,6 +79,7 @@ class Pointer(QObject):
                     border_width=0.12,
                     units=("um", "um"),
                     scale=(1.0, 1.0),
+                    metadata=dict(OWN),
                 )
                 self._mark.editable = False
         else:

@@ -11,8 +11,11 @@ from napari.utils import resize_dask_cache
 
 from napari_past import spatial
 from napari_past.errors import NotASlide
-from napari_past.plugin.measured.drops import hand_over
+from napari_past.plugin.dropped import CELL_SUFFIXES
+from napari_past.plugin.measured.drops import hand_over, hand_over_address
+from napari_past.plugin.remote_levels import remote_levels
 from napari_past.slide import Slide, open_slide
+from napari_past.slide.place import is_remote, stem_of
 from napari_past.space import image_placement
 from napari_past.types import SlideRef
 
@@ -22,8 +25,14 @@ LayerData = tuple[Any, dict[str, Any], str]
 METADATA_KEY = "napari_past"
 """Of a slide layer's metadata: what the widget needs to open the slide again."""
 
+IMAGES = "images"
+"""Within it: names of the images of the slide's file."""
+
 PIECES_BYTES = 128 * 2**20
 """Of lazy images that napari may keep: some screens of a slide."""
+
+_NOTHING = (None,)
+"""As napari's plugins say "nothing to show"."""
 
 _TABLE_SUFFIXES = {".h5ad", ".tsv", ".gz", ".xenium"}
 """Of measured tissue in a file."""
@@ -36,12 +45,18 @@ def get_reader(path: Paths) -> Callable[[Paths], list[Any]] | None:
 
     Slides are claimed by their suffix, in the manifest.
     """
-    first = Path(path if isinstance(path, str | os.PathLike) else path[0])
+    place = path if isinstance(path, str | os.PathLike) else path[0]
+    if is_remote(place):
+        return open_addresses
+    first = Path(place)
+    if first.name.lower().endswith(CELL_SUFFIXES):
+        return hand_over_cells
     if first.is_dir():
         try:
             open_slide(first).close()
         except NotASlide:
-            return _reader_of_measured(first)
+            cells = hand_over_cells if first.suffix == ".zarr" else None
+            return _reader_of_measured(first) or cells
     elif first.suffix.lower() in _TABLE_SUFFIXES:
         return _reader_of_measured(first)
     return read_slides
@@ -57,8 +72,34 @@ def hand_over_measured(path: Paths) -> list[tuple[None]]:
     """
     for one in [path] if isinstance(path, str | os.PathLike) else path:
         hand_over(Path(one))
-    # As napari's plugins say "nothing to show".
-    return [(None,)]
+    return [_NOTHING]
+
+
+def hand_over_cells(path: Paths) -> list[tuple[None]]:
+    """Give somebody's cells, or regions, to the widget; no layer comes of it here.
+
+    Raises
+    ------
+    PastError
+        No widget is docked; napari shows the sentence.
+    """
+    for one in [path] if isinstance(path, str | os.PathLike) else path:
+        hand_over(Path(one), "holds cells or regions, which are laid on their slide")
+    return [_NOTHING]
+
+
+def open_addresses(path: Paths) -> list[Any]:
+    """Slides from addresses: by the widget, beside the GUI thread, where one is docked.
+
+    Raises
+    ------
+    SlideError
+        No slide that can be read, or nobody answers; napari shows the sentence.
+    """
+    addresses = [os.fspath(p) for p in ([path] if isinstance(path, str | os.PathLike) else path)]
+    if all(hand_over_address(address) for address in addresses):
+        return [_NOTHING]
+    return read_slides(addresses)
 
 
 def _reader_of_measured(path: Path) -> Callable[[Paths], list[Any]] | None:
@@ -78,7 +119,8 @@ def read_slides(path: Paths) -> list[LayerData]:
 
 
 def slide_layer(slide: Slide) -> LayerData:
-    """The slide as a multiscale RGB image layer.
+    """The slide as a multiscale RGB image layer. Of one that lies far away the smallest level is
+    read: not in the GUI thread.
 
     World coordinates are slide space in µm; without µm/px they are level-0 pixels with the same
     origin, the outer corner of pixel (0, 0), until the widget is told the size.
@@ -87,17 +129,21 @@ def slide_layer(slide: Slide) -> LayerData:
     mpp = slide.mpp
     scale, translate = image_placement(1.0 if mpp is None else mpp)
     unit = "pixel" if mpp is None else "um"
-    name = Path(slide.name).stem
+    levels: list[Any] = list(slide.display_levels)
+    if is_remote(slide.ref.path):
+        levels = list(remote_levels(slide.display_pixels))
+    name, images = stem_of(slide.name), slide.image_names
+    series = slide.ref.series
     arguments = {
-        "name": name.removesuffix(".ome"),
+        "name": f"{name} · {series}" if isinstance(series, str) else name,
         "rgb": True,
         "multiscale": True,
         "scale": scale,
         "translate": translate,
         "units": (unit, unit),
-        "metadata": {METADATA_KEY: _reference(slide.ref)},
+        "metadata": {METADATA_KEY: {**_reference(slide.ref), IMAGES: images}},
     }
-    return list(slide.display_levels), arguments, "image"
+    return levels, arguments, "image"
 
 
 def _keep_few_pieces() -> None:

@@ -20,6 +20,7 @@ from napari_past.plugin.calibrated_box import CalibratedBox
 from napari_past.plugin.density_box import DensityBox
 from napari_past.plugin.region_shapes import ROLES
 from napari_past.plugin.region_table import RegionTable
+from napari_past.plugin.tma_box import TmaBox
 from napari_past.plugin.unscored_box import UnscoredBox
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.stain import ScoreTable
@@ -63,7 +64,9 @@ class RegionBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
+        self.tma = TmaBox()
         layout.addLayout(row)
+        layout.addWidget(self.tma)
         layout.addWidget(self.table)
         layout.addWidget(self.remark)
         layout.addWidget(self.note)

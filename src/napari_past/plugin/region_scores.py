@@ -17,6 +17,7 @@ from napari_past.plugin.region_shapes import (
     add_regions_layer,
     all_regions,
     complete_names,
+    keep_edges_visible,
     set_role,
 )
 from napari_past.plugin.scoring import Scored, Scoring
@@ -24,7 +25,7 @@ from napari_past.plugin.session import Session
 from napari_past.plugin.telling import part_scored
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.unscored import Unscored
-from napari_past.plugin.viewport import fly_to
+from napari_past.plugin.viewport import canvas_mpp, fly_to
 from napari_past.stain import CountedCells, ScoreTable
 from napari_past.stain.counted import WHOLE_SLIDE_ROLE
 from napari_past.types import Rect, Region
@@ -106,6 +107,11 @@ class RegionScores(QObject):
         """Whether shapes changed a moment ago."""
         return self._timer.isActive()
 
+    @property
+    def chosen_name(self) -> str:
+        """Name of the region whose line in the table is selected; empty without one."""
+        return self._box.table.selected
+
     def regions(self, selected: bool = False) -> tuple[Region, ...]:
         """Regions of every shapes layer in µm, or the selected shapes alone."""
         return all_regions(self._viewer.layers, selected)
@@ -180,6 +186,7 @@ class RegionScores(QObject):
     def _on_rested(self) -> None:
         for layer in self._shapes():
             complete_names(layer)
+        keep_edges_visible(self._viewer.layers, canvas_mpp(self._viewer))
         self._annotating.take_regions()
         self.score()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import napari
 import numpy as np
@@ -10,10 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 from napari.layers import Layer, Shapes
+from napari.utils.colormaps.standardize_color import transform_color
 
+from napari_past.plugin.own_layers import holds_cells
 from napari_past.plugin.pixel_size import in_pixels
 from napari_past.space import um_from_world
-from napari_past.types import IGNORE, INCLUDE, TUMOUR, Region
+from napari_past.types import IGNORE, INCLUDE, TUMOUR, FloatArray, Region
 
 LAYER_NAME = "Regions"
 ROLES = (TUMOUR, INCLUDE, IGNORE)
@@ -22,8 +24,11 @@ EDGE_UM = 3.0
 LEAST_EDGE_PX = 1.5
 FOUND = "found by napari-past"
 """Of a layer's metadata: its shapes show what was found and are no regions to score."""
+BY_SCORE = "napari_past_by_score"
+"""Of a layer's metadata: edges have the colours of scores, not of roles."""
 _ELLIPSE_VERTICES = 64
-_AREAS = ("rectangle", "polygon", "ellipse")
+AREAS = ("rectangle", "polygon", "ellipse")
+"""Kinds of shapes that have an area."""
 
 
 def add_regions_layer(viewer: napari.Viewer) -> Shapes:
@@ -68,8 +73,16 @@ def complete_names(layer: Shapes) -> None:
         layer.features = features
         # napari would give the last shape's name to the next one.
         layer.feature_defaults = {"name": "", "role": role}
-    colours = [ROLE_COLOURS.get(role, ROLE_COLOURS[IGNORE]) for role in features["role"]]
-    if colours:
+    if len(features) and BY_SCORE not in layer.metadata:
+        colour_by_role(layer)
+
+
+def colour_by_role(layer: Shapes) -> None:
+    """Give the shapes' edges the colours of their roles."""
+    roles = layer.features["role"]
+    colours = transform_color([ROLE_COLOURS.get(r, ROLE_COLOURS[IGNORE]) for r in roles])
+    # Setting it draws every shape anew.
+    if not np.allclose(layer.edge_color, colours):
         layer.edge_color = colours
 
 
@@ -103,7 +116,7 @@ def set_role(layer: Shapes, role: str) -> None:
     features.loc[features.index[chosen], "role"] = role
     layer.features = features
     layer.feature_defaults = {"name": "", "role": role}
-    layer.current_edge_color = ROLE_COLOURS[role]
+    layer.current_edge_color = ROLE_COLOURS.get(role, ROLE_COLOURS[IGNORE])
     complete_names(layer)
 
 
@@ -118,18 +131,20 @@ def regions_of(layer: Shapes, only: Iterable[int] | None = None) -> tuple[Region
     only
         Positions of the shapes to take; all if None.
     """
-    chosen = range(len(layer.data)) if only is None else sorted(only)
+    # Each is made anew whenever it is asked for.
+    data, kinds = layer.data, layer.shape_type
+    chosen = range(len(data)) if only is None else sorted(only)
     names = _column(layer, "name")
     roles = _column(layer, "role")
     regions = []
+    placed = _placing(layer)
     for i in chosen:
-        if str(layer.shape_type[i]) not in _AREAS:
+        if str(kinds[i]) not in AREAS:
             continue
-        corners = np.asarray(layer.data[i], np.float64)
-        if layer.shape_type[i] == "ellipse":
-            corners = _ellipse(corners)
-        world = np.array([layer.data_to_world(corner)[-2:] for corner in corners])
-        polygon = _mended(um_from_world(world))
+        corners = np.asarray(data[i], np.float64)
+        if kinds[i] == "ellipse":
+            corners = ellipse_ring(corners)
+        polygon = _mended(um_from_world(placed(corners)))
         if polygon is not None:
             role = roles[i] if roles[i] in ROLES or roles[i].startswith("Ignore") else INCLUDE
             regions.append(Region(names[i] or f"{layer.name} {i + 1}", role, polygon))
@@ -140,9 +155,19 @@ def all_regions(layers: Iterable[Layer], selected: bool = False) -> tuple[Region
     """Regions of every shapes layer that is in µm, or the selected shapes of those layers."""
     found: list[Region] = []
     for layer in layers:
-        if isinstance(layer, Shapes) and FOUND not in layer.metadata and not in_pixels(layer):
+        others = FOUND in layer.metadata or holds_cells(layer.metadata)
+        if isinstance(layer, Shapes) and not others and not in_pixels(layer):
             found += regions_of(layer, layer.selected_data if selected else None)
     return tuple(found)
+
+
+def _placing(layer: Shapes) -> Callable[[FloatArray], FloatArray]:
+    """Takes vertices (v, d) of a layer to (y, x) in the world. It is affine, so a few places tell
+    all of it: asked of each vertex, three hundred circles would take seconds."""
+    asked = np.vstack([np.zeros(layer.ndim), np.eye(layer.ndim)])
+    told = np.array([layer.data_to_world(place)[-2:] for place in asked])
+    origin, steps = told[0], told[1:] - told[0]
+    return lambda vertices: origin + vertices @ steps
 
 
 def _column(layer: Shapes, name: str) -> list[str]:
@@ -151,8 +176,8 @@ def _column(layer: Shapes, name: str) -> list[str]:
     return [value if isinstance(value, str) else "" for value in layer.features[name]]
 
 
-def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Vertices of the ellipse in a box given by its four corners, which may be rotated."""
+def ellipse_ring(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Vertices (64, 2) of the ellipse in a box given by its four corners, which may be rotated."""
     center = corners.mean(axis=0)
     first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     angle = np.linspace(0, 2 * np.pi, _ELLIPSE_VERTICES, endpoint=False)[:, None]

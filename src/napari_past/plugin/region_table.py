@@ -12,6 +12,9 @@ from napari_past.stain import PLAIN_GENE, ScoreRow, ScoreTable
 _ROW_HEIGHT = 36
 _MOST_ROWS = 6
 _LEAST_NAME_PX = 76
+_MARGIN_PX = 10
+"""Beside the text of a column."""
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class RegionTable(QTableWidget):
@@ -31,7 +34,10 @@ class RegionTable(QTableWidget):
         """Number of the row in each line."""
         self._sorted: tuple[str, bool] | None = None
         """Head of the column that lines are sorted by, and whether the largest come first."""
+        self._longest: dict[int, str] = {}
+        """The longest line of text in each column."""
         self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
@@ -39,6 +45,8 @@ class RegionTable(QTableWidget):
         self.setShowGrid(False)
         header = self.horizontalHeader()
         header.setMinimumSectionSize(24)
+        # Hundreds of lines would be measured each time: those in view, and the longest text, do.
+        header.setResizeContentsPrecision(0)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionsClickable(True)
         header.sectionClicked.connect(self._on_header)
@@ -95,8 +103,7 @@ class RegionTable(QTableWidget):
         with QSignalBlocker(self):
             if self.rowCount() != len(self._rows):
                 self.setRowCount(len(self._rows))
-                for line in range(len(self._rows)):
-                    self.setRowHeight(line, _ROW_HEIGHT)
+            self._longest.clear()
             for line, number in enumerate(self._order):
                 self._fill_line(line, self._rows[number])
             self.clearSelection()
@@ -111,10 +118,12 @@ class RegionTable(QTableWidget):
             if item is None:
                 item = QTableWidgetItem()
                 if j:
-                    right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    item.setTextAlignment(right)
+                    item.setTextAlignment(_RIGHT)
                 self.setItem(line, j, item)
-            if item.text() != (text := column.text(row)):
+            text = column.text(row)
+            for part in text.split("\n"):
+                self._longest[j] = max(self._longest.get(j, ""), part, key=len)
+            if item.text() != text:
                 item.setText(text)
             if item.toolTip() != tip:
                 item.setToolTip(tip)
@@ -124,7 +133,12 @@ class RegionTable(QTableWidget):
         dragged none gets narrower."""
         rows = min(max(len(self._rows), 1), _MOST_ROWS)
         for j in range(1, len(self._columns)):
-            wanted = max(self.sizeHintForColumn(j), self.horizontalHeader().sectionSizeHint(j))
+            longest = self.fontMetrics().horizontalAdvance(self._longest.get(j, ""))
+            wanted = max(
+                longest + _MARGIN_PX,
+                self.sizeHintForColumn(j),
+                self.horizontalHeader().sectionSizeHint(j),
+            )
             if wanted > self.columnWidth(j) or not self._rows:
                 self.setColumnWidth(j, wanted)
         others = sum(self.columnWidth(j) for j in range(1, len(self._columns)))

@@ -8,6 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_past.cells import (
+    BroughtCells,
+    Detector,
+    GivenCells,
+    StainLogDetector,
+    get_detector,
+)
 from napari_past.engine import (
     Assay,
     Cells,
@@ -23,10 +30,11 @@ from napari_past.engine import (
 )
 from napari_past.errors import Cancelled, RegionError
 from napari_past.model import Model
-from napari_past.plugin.slide_kind import DETECTORS, kept_kind
-from napari_past.slide import open_slide
+from napari_past.plugin.brought_rows import BroughtRows
+from napari_past.plugin.slide_kind import DETECTORS, IHC_MEMBRANE, kept_kind
+from napari_past.slide import Slide, open_slide
 from napari_past.stain.slide_kind import H_AND_E
-from napari_past.types import Rect, Region, SlideRef, TileResult, TileSpec
+from napari_past.types import Rect, Region, SlideRef, StainProfile, TileResult, TileSpec
 
 
 class Session:
@@ -38,6 +46,8 @@ class Session:
         For H&E; a slide that is IHC has its stain measured in its place.
     kind
         Of `KINDS`; None for the one that the user gave this slide before, else H&E.
+    brought
+        Somebody's cells in place of found ones.
 
     Raises
     ------
@@ -54,21 +64,25 @@ class Session:
         model: Model,
         cancelled: Callable[[], bool] = lambda: False,
         kind: str | None = None,
+        brought: BroughtCells | None = None,
     ) -> None:
         self.slide = open_slide(ref.path, ref.mpp, ref.series)
         self.asked_model = model
         """For slides that are H&E, whether or not this one is."""
         self.kind = kind or kept_kind(self.slide.fingerprint)
+        self.brought = brought
+        """Where the cells come from; None for found ones."""
         self.unreadable: set[TileSpec] = set()
         self._rects = np.zeros((0, 4))
         try:
-            measured = self.kind != H_AND_E
-            self.whole: Plan = make_plan(
-                self.slide, None if measured else model, DETECTORS[self.kind]
-            )
+            self.brought_rows = None if brought is None else BroughtRows(brought)
+            assay, detector = _chosen(self.kind, model, brought)
+            self.whole: Plan = make_plan(self.slide, assay, detector)
             stain = self.whole.model
             self.model: Assay = stain if isinstance(stain, MeasuredStain) else model
             """What gives the cells their values."""
+            self.profile = _profile(self.whole.detector, self.slide, measured=self.kind != H_AND_E)
+            """The stains of an H&E slide; None of others."""
             self.look = look_of(self.slide)
             """What the slide's colours speak for."""
             self.store = Store(self.whole.key)
@@ -144,9 +158,8 @@ class Session:
         """
         plan = part_of(self.whole, self.slide, region, regions)
         if not plan.tiles:
-            raise RegionError(
-                f"No tissue was found there on {self.slide.name}; move to the tissue and try again."
-            )
+            told = "No tissue was found" if self.brought is None else "No cells were brought"
+            raise RegionError(f"{told} there on {self.slide.name}; move to some and try again.")
         return list(plan.tiles)
 
     def tile_rects(self) -> np.ndarray:
@@ -177,3 +190,22 @@ class Session:
     def close(self) -> None:
         """Let go of the slide file."""
         self.slide.close()
+
+
+def _chosen(kind: str, model: Model, brought: BroughtCells | None) -> tuple[Assay | None, Detector]:
+    """What gives cells their values, None leaving it to the detector; and the detector."""
+    if brought is None:
+        return model if kind == H_AND_E else None, get_detector(DETECTORS[kind])
+    given = GivenCells.of(brought)
+    if kind == H_AND_E:
+        return model, given
+    return MeasuredStain(compartment="membrane" if kind == IHC_MEMBRANE else "nucleus"), given
+
+
+def _profile(detector: Detector, slide: Slide, measured: bool) -> StainProfile | None:
+    """Of the detector, or what it would have been where somebody else found the cells."""
+    if measured:
+        return None
+    if isinstance(detector, GivenCells):
+        detector = get_detector(DETECTORS[H_AND_E]).fitted(slide)
+    return detector.stains if isinstance(detector, StainLogDetector) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -17,7 +19,7 @@ from napari_past.plugin.slide_kind import KINDS
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.slide.units import LARGEST_MPP, SMALLEST_MPP
 
-NO_SLIDE = "Open a slide: drag it into the window."
+NO_SLIDE = "Open a slide: drag it into the window, or open an address."
 KIND_TIP = (
     "On H&E a model predicts the stain. On IHC the brown of each cell is measured: (nuclear) finds "
     "blue and brown nuclei, as of Ki-67 and ER, (membrane) nuclei by their blue alone, as of HER2 "
@@ -33,6 +35,9 @@ class SlideBox(QWidget):
     chosen = Signal(str)
     mpp_given = Signal(float)
     kind_chosen = Signal(str)
+    image_chosen = Signal(str)
+    """Another image of the slide's file is wanted."""
+    address_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +56,22 @@ class SlideBox(QWidget):
         self.mpp.setSpecialValueText("µm/px")
         self.apply = QPushButton("Set size")
         self.apply.setEnabled(False)
+        self.damage = WrappedLabel()
+        self.damage.setStyleSheet("color: #f0b94a;")
+        self.damage.hide()
+        self.address = QPushButton("Open address…")
+        self.address.setToolTip("A slide on a server: https://… or s3://…")
+        self.images = QComboBox()
+        self.images.setToolTip("The images that this file holds; a label is not among them.")
+        self.images.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self._images = QWidget()
+        image = QHBoxLayout(self._images)
+        image.setContentsMargins(0, 0, 0, 0)
+        image.addWidget(QLabel("Image"))
+        image.addWidget(self.images, 1)
+        self._images.hide()
         self._ask = QWidget()
         row = QHBoxLayout()
         row.addWidget(self.mpp, 1)
@@ -78,13 +99,19 @@ class SlideBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.box, self.facts, self._ask, self._kind):
+        chosen = QHBoxLayout()
+        chosen.addWidget(self.box, 1)
+        chosen.addWidget(self.address)
+        layout.addLayout(chosen)
+        for widget in (self._images, self.facts, self.damage, self._ask, self._kind):
             layout.addWidget(widget)
         self._suggested = ""
         self._kind.hide()
         self._ask.hide()
         self.box.hide()
         self.box.currentTextChanged.connect(self.chosen)
+        self.images.activated.connect(lambda _: self.image_chosen.emit(self.images.currentText()))
+        self.address.clicked.connect(self.address_wanted)
         self.apply.clicked.connect(self._on_apply)
         self.kind.activated.connect(lambda _: self.kind_chosen.emit(self.kind.currentText()))
         self.switch.clicked.connect(lambda: self.kind_chosen.emit(self._suggested))
@@ -132,6 +159,25 @@ class SlideBox(QWidget):
         self.switch.setText(f"Analyse it as {suggested}")
         self.suggestion.setVisible(bool(suggested))
         self.switch.setVisible(bool(suggested))
+
+    def set_images(self, names: Sequence[str], current: str | None) -> None:
+        """The images of the slide's file, and the one in view; one alone is no choice.
+
+        Parameters
+        ----------
+        current
+            None for the one that is taken where nobody chooses.
+        """
+        with QSignalBlocker(self.images):
+            self.images.clear()
+            self.images.addItems(list(names))
+            self.images.setCurrentIndex(-1 if current is None else self.images.findText(current))
+        self._images.setVisible(len(names) > 1)
+
+    def tell_damage(self, text: str) -> None:
+        """What of the slide cannot be read; empty where all can."""
+        self.damage.setText(text)
+        self.damage.setVisible(bool(text))
 
     def set_facts(self, text: str) -> None:
         self.facts.setText(text)

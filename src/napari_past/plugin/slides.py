@@ -33,6 +33,12 @@ class Slides(QObject):
         return None if self.layer is None else slide_ref(self.layer.metadata)
 
     @property
+    def refs(self) -> set[SlideRef]:
+        """Of all slides in the viewer."""
+        refs = (slide_ref(layer.metadata) for layer in self._known)
+        return {ref for ref in refs if ref is not None}
+
+    @property
     def without_mpp(self) -> bool:
         """Whether the slide's pixel size has to be asked for."""
         return self.layer is not None and in_pixels(self.layer)

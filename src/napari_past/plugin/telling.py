@@ -24,13 +24,10 @@ def slide_facts(session: Session) -> str:
     """µm/px, size, and how much is analysed."""
     width_mm, height_mm = (side_um / 1000 for side_um in session.slide.size_um)
     done, total = session.analysed_tiles, len(session.whole.tiles)
-    text = (
+    return (
         f"{session.slide.require_mpp():.4g} µm/px · {width_mm:.1f} x {height_mm:.1f} mm"
         f" · {done:,} of {total:,} tiles analysed"
     )
-    if session.unreadable:
-        text += f" · {len(session.unreadable):,} tiles cannot be read"
-    return text
 
 
 def live_line(session: Session | None, area: Rect | None, waiting: int, running: bool) -> str:

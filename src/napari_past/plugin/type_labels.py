@@ -11,6 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_past.plugin.cell_types import LABELS, Labels, ShownTypes, colours_by_label
 from napari_past.plugin.outline_labels import placement
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.reader import LayerData
 from napari_past.types import PixelGrid
 
@@ -62,6 +63,7 @@ def type_layer(labels: Labels, grid: PixelGrid, shown: ShownTypes) -> LayerData:
         "opacity": OPACITY,
         "colormap": type_colours(),
         "features": type_features(shown),
+        "metadata": dict(OWN),
         **placement(grid),
     }
     return labels, arguments, "labels"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from functools import partial
 
 import napari
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
 from napari_past.engine import unscored_of
 from napari_past.errors import Cancelled, PastError
 from napari_past.io import read_unscored
-from napari_past.plugin.autosave import Autosave
+from napari_past.plugin.autosave import Autosave, NotReadNow
 from napari_past.plugin.latest import Latest
 from napari_past.plugin.niceness import give_way
 from napari_past.plugin.timers import settling_timer
@@ -139,9 +138,14 @@ def _found(ref: SlideRef, stop: threading.Event) -> QualityMask | None:
     # A handle of its own: the GUI may close the session's while this reads.
     slide = open_slide(ref.path, ref.mpp, ref.series)
     try:
-        kept = None
-        with contextlib.suppress(PastError):  # a damaged one was set aside
+        try:
             kept = Autosave().load_mask(slide.fingerprint, slide.size_um)
+        except NotReadNow as exc:
+            # Without a mask in its place nobody can save over it.
+            show_warning(str(exc))
+            return None
+        except PastError:  # a damaged one was set aside
+            kept = None
         return kept or unscored_of(slide, cancelled=stop.is_set)
     except Cancelled:
         return None

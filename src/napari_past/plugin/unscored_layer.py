@@ -11,6 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, Signal
 
 from napari_past.plugin.active_layer import keeping_active
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.timers import settling_timer
 from napari_past.quality import UNSCORED_KINDS, QualityMask
 from napari_past.space import image_placement
@@ -69,6 +70,7 @@ class UnscoredLayer(QObject):
                 units=("um", "um"),
                 opacity=0.35,
                 colormap=DirectLabelColormap(color_dict=table),
+                metadata=dict(OWN),
             )
             # Above the slide, below the cells, which stay legible.
             self._viewer.layers.move(self._viewer.layers.index(layer), 1)

@@ -11,8 +11,6 @@ from napari.utils.notifications import show_error, show_info
 from psygnal import EmitLoopError
 from qtpy.QtCore import QObject, QSignalBlocker, QTimer, Signal
 
-from napari_past.cells import StainLogDetector
-from napari_past.cells.ihc import IhcDetector
 from napari_past.errors import PastError
 from napari_past.plugin.desk import Desk
 from napari_past.plugin.jobs import Jobs
@@ -27,7 +25,6 @@ from napari_past.plugin.virtual_box import VirtualBox, Way
 from napari_past.plugin.virtual_cells import VirtualCells, virtual_cells
 from napari_past.plugin.virtual_export import save_view, suffix_of, window_of
 from napari_past.plugin.virtual_layer import VirtualLayer
-from napari_past.types import StainProfile
 
 _STEP_MS = 200
 """While a cut-off is dragged or tiles arrive, the picture follows at most so often."""
@@ -140,7 +137,7 @@ class VirtualView(QObject):
 
     def _update(self) -> None:
         session, shown, view = self._desk.session, self._desk.shown, self._desk.view
-        profile = None if session is None else profile_of(session)
+        profile = None if session is None else session.profile
         why_not = NO_STAINS if session is not None and profile is None else ""
         if session is None or shown is None or view is None or profile is None:
             self._cells = None
@@ -186,14 +183,6 @@ class VirtualView(QObject):
             self.look(Way.H_AND_E)
         elif seen and self._way is Way.H_AND_E:
             self.look(Way.VIRTUAL)
-
-
-def profile_of(session: Session) -> StainProfile | None:
-    """The stains of the session's H&E; None where it is no H&E, or they were not separated."""
-    detector = session.whole.detector
-    if isinstance(detector, IhcDetector) or not isinstance(detector, StainLogDetector):
-        return None
-    return detector.stains
 
 
 def slide_layer(viewer: napari.Viewer, session: Session) -> Image | None:

@@ -7,118 +7,33 @@ from pathlib import Path
 
 import napari.viewer
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_past.engine import CellTable, Workers, cores
 from napari_past.errors import PastError
-from napari_past.model import DEFAULT_MODEL, Model, load_model
-from napari_past.plugin.annotating import Annotating
-from napari_past.plugin.bank_dialog import BankDialog
-from napari_past.plugin.colouring import Colouring
-from napari_past.plugin.cutoff_copy import CutoffCopy
-from napari_past.plugin.density_view import DensityView
-from napari_past.plugin.distribution import Distribution
-from napari_past.plugin.inspecting import Inspecting
-from napari_past.plugin.jobs import Jobs
-from napari_past.plugin.keys import KEYS, bind_keys
-from napari_past.plugin.kind_switch import KindSwitch
-from napari_past.plugin.lost_worker import LostWorker
+from napari_past.model import Model
+from napari_past.plugin.dropped import CELL_SUFFIXES, holds_regions
+from napari_past.plugin.keys import bind_keys
 from napari_past.plugin.measured.drops import take_drops
-from napari_past.plugin.measured.view import MeasuredView
-from napari_past.plugin.memory import give_back, keep_in_few_pools
-from napari_past.plugin.microscope import Microscope
-from napari_past.plugin.model_loading import ModelLoading
-from napari_past.plugin.niceness import NICENESS
-from napari_past.plugin.outputs import Outputs
-from napari_past.plugin.panel import Panel
+from napari_past.plugin.memory import give_back, spare_collector
 from napari_past.plugin.pixel_size import set_pixel_size
-from napari_past.plugin.region_scores import RegionScores
 from napari_past.plugin.region_shapes import keep_edges_visible
-from napari_past.plugin.running import Running
 from napari_past.plugin.session import Session
-from napari_past.plugin.slide_view import SlideView
-from napari_past.plugin.slides import Slides
-from napari_past.plugin.stainer import Stainer
-from napari_past.plugin.staining import Staining
 from napari_past.plugin.telling import slide_facts
-from napari_past.plugin.ties import Ties
 from napari_past.plugin.timers import settling_timer
-from napari_past.plugin.unscored import Unscored
-from napari_past.plugin.validating.work import Validating
 from napari_past.plugin.viewport import canvas_mpp
-from napari_past.plugin.virtual_view import VirtualView
 from napari_past.plugin.work_line import tell_work
-from napari_past.stain import ScoreTable
-from napari_past.types import Rect, Region
+from napari_past.plugin.workbench import Workbench
+from napari_past.spatial import kind_of
 
 _DEBOUNCE_MS = 150
 _TRIM_MS = 3000
 """After the eye rested for so long, memory that is free goes back to the system."""
 
 
-class VirtualStaining(QWidget):
-    """Stains what is looked at, scores regions, exports.
-
-    `cells_changed` is emitted when cells are shown anew, `idle` when nothing that was asked for is
-    left to do (the ring of tiles around the view is nobody's wish).
-    """
-
-    cells_changed = Signal()
-    idle = Signal()
+class VirtualStaining(Workbench):
+    """Stains what is looked at, scores regions, exports."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = viewer
-        keep_in_few_pools()
-        self._lost = LostWorker(self)
-        # A core is left to the viewer, which has the right of way.
-        threads = max(1, cores() - 1)
-        workers = Workers(threads=threads, niceness=NICENESS, on_lost=self._lost.told.emit)
-        self._stainer = Stainer(workers, self)
-        self._jobs = Jobs(self)
-        self._unscored = Unscored(viewer, self)
-        self._microscope = Microscope(viewer)
-        self._annotating = Annotating(viewer, self)
-        self._loading = ModelLoading(self)
-        self._model: Model = load_model(DEFAULT_MODEL)
-        self._session: Session | None = None
-        self._was_busy = False
-        self._ties = Ties()
-        self.panel = Panel(KEYS, self._microscope.overview)
-        self._slides = Slides(viewer, self.panel.slide, self)
-        self._kinds = KindSwitch(self.panel)
-        self._running = Running(viewer, self._stainer, self._jobs, self)
-        self._region_scores = RegionScores(
-            viewer, self.panel.regions, self._annotating, self._unscored, self, self
-        )
-        self._density = DensityView(
-            viewer, self.panel.regions.density, self._region_scores, self._unscored, self, self
-        )
-        self._colouring = Colouring(self.panel, self._annotating, self._unscored, self, self)
-        self._virtual = VirtualView(
-            viewer, self.panel.virtual, self._unscored, self._jobs, self, self
-        )
-        self._distribution = Distribution(
-            viewer, self.panel.cutoffs, self._region_scores, self, self
-        )
-        self._cutoff_copy = CutoffCopy(self.panel.cutoffs, self._annotating, self, self)
-        self._inspecting = Inspecting(
-            viewer, self.panel.cell, self._annotating, self._unscored, self, self
-        )
-        self._pointer = self._inspecting.pointer
-        self.tissue = MeasuredView(
-            viewer, self.panel, workers, self._virtual, self._inspecting, self.regions, self, self
-        )
-        self._validating = Validating(self.tissue.measured, self.regions, workers, self, self)
-        self._outputs = Outputs(
-            self.panel, self._jobs, self._colouring, self._region_scores, self._annotating,
-            self._unscored, self, self,
-        )  # fmt: skip
-        self._bank_dialog = BankDialog(self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
+        super().__init__(viewer)
         self._idle_timer = settling_timer(self, 0, self._tell_idle)
         self._memory_timer = settling_timer(self, _TRIM_MS, give_back)
         self._camera_timer = settling_timer(self, _DEBOUNCE_MS, self._on_camera_rested)
@@ -127,55 +42,7 @@ class VirtualStaining(QWidget):
         self._connect_viewer()
         self._use_model(self._model)
         self._on_layers_changed()
-
-    # ---- what it shows -----------------------------------------------------------------------
-
-    @property
-    def view(self) -> SlideView | None:
-        """The layers of the slide that is chosen."""
-        return self._slides.view
-
-    @property
-    def cells(self) -> CellTable | None:
-        """The cells that are shown, of all tiles that were analysed on this slide."""
-        return None if self._session is None else self._session.table
-
-    @property
-    def shown(self) -> Staining | None:
-        """The gene as it is shown; None while the cells are of another model than the colours."""
-        view = self.view
-        return view.shown if view is not None and view.table is self.cells else None
-
-    @property
-    def scores(self) -> ScoreTable | None:
-        """What the table of regions holds."""
-        return self._region_scores.table
-
-    @property
-    def busy(self) -> bool:
-        """Whether something that was asked for goes on."""
-        stainer = self._stainer
-        looking_up = self._colouring.looking_up
-        parts = (
-            self._jobs, self._region_scores, self._density, self._unscored, self._loading,
-            looking_up, self._outputs, self._distribution, self._cutoff_copy, self.tissue,
-            self._validating,
-        )  # fmt: skip
-        return bool(stainer.running or stainer.waiting_in_view or any(part.busy for part in parts))
-
-    @property
-    def session(self) -> Session | None:
-        """The chosen slide with the chosen model; None while it is read."""
-        return self._session
-
-    @property
-    def slide_bounds(self) -> Rect | None:
-        """The chosen slide in µm; None without one or without its pixel size."""
-        return self._slides.bounds
-
-    def regions(self, selected: bool = False) -> tuple[Region, ...]:
-        """Regions of every shapes layer in µm, or the selected shapes alone."""
-        return self._region_scores.regions(selected)
+        spare_collector()
 
     # ---- what it does ------------------------------------------------------------------------
 
@@ -192,10 +59,12 @@ class VirtualStaining(QWidget):
         self._running.run(None)
 
     def cancel(self) -> None:
-        """End the run, or else the look-up; what is finished is kept. Live goes on where it is
-        switched on."""
+        """End the run, or else a file that is read or written, or the look-up; what is finished is
+        kept. Live goes on where it is switched on."""
         if self._stainer.running:
             self._stainer.cancel()
+        elif self._jobs.busy and self._jobs.stoppable:
+            self._jobs.stop()
         else:
             self._colouring.looking_up.stop()
 
@@ -203,6 +72,29 @@ class VirtualStaining(QWidget):
         """Use a model by name or path, once it is read; a file that is none is told of."""
         self._loading.load(path)
         self._on_work()
+
+    def take_path(self, path: Path) -> None:
+        """Lay cells, regions or measured tissue on the slide: what was dropped into the window."""
+        if not path.name.lower().endswith(CELL_SUFFIXES) and kind_of(path) is not None:
+            self.tissue.open(path)
+        elif holds_regions(path):
+            self._region_scores.read(str(path))
+        else:
+            self._bringing.open(path)
+
+    def take_address(self, address: str) -> None:
+        """Open a slide that lies far away."""
+        self._opening.open(address)
+
+    def ask_address(self) -> None:
+        """Have the user type the address of a slide, and open it."""
+        self._opening.ask()
+
+    def open_slide(
+        self, place: str, mpp: float | None = None, series: int | str | None = None
+    ) -> None:
+        """Open a slide from a path or an address, beside the GUI thread."""
+        self._opening.open(place, mpp, series)
 
     def export_cells_to(self, path: str | Path) -> None:
         """Write the cells in the format of the suffix, beside the GUI thread."""
@@ -231,11 +123,13 @@ class VirtualStaining(QWidget):
 
     def _connect_parts(self) -> None:
         self._slides.chosen.connect(self._open_slide)
+        self._bringing.changed.connect(self._on_brought)
         self._stainer.arrived.connect(self._on_arrived)
         self._stainer.changed.connect(self._on_progress)
         self._stainer.failed.connect(self._on_failed)
         self._lost.told.connect(show_warning)
         self._jobs.began.connect(self._on_work)
+        self._jobs.went.connect(self._on_work)
         self._jobs.ended.connect(self._on_progress)
         self._loading.loaded.connect(self._on_loaded)
         self._loading.failed.connect(self._on_not_loaded)
@@ -274,12 +168,13 @@ class VirtualStaining(QWidget):
             self._ties.add(partial(emitter.disconnect, slot))
         step, toggle, flip = self.panel.gene.step, self._virtual.toggle, self.tissue.flip
         self._ties.add(bind_keys(viewer, step, lambda: self.view, self._annotating, toggle, flip))
-        self._ties.add(take_drops(viewer, self.tissue.open))
+        self._ties.add(take_drops(viewer, self))
         for close in (
             self._stainer.close, self._jobs.clear, self._unscored.close, self._microscope.close,
             self._annotating.close, self._inspecting.close, self._colouring.close,
             self._bank_dialog.cancel, self._outputs.cancel, self._virtual.close,
-            self._validating.cancel, self.tissue.close,
+            self._validating.cancel, self.tissue.close, self._bringing.close,
+            self._tma.close,
         ):  # fmt: skip
             self._ties.add(close)
         self._ties.cut_with(self)
@@ -319,6 +214,7 @@ class VirtualStaining(QWidget):
         self._slides.follow_layers()
         self._region_scores.follow_layers()
         self.tissue.follow_slides()
+        self._bringing.follow_slides(self._slides.refs)
 
     def _on_mpp_given(self, mpp: float) -> None:
         set_pixel_size(self._viewer, self._viewer.layers, mpp)
@@ -333,12 +229,19 @@ class VirtualStaining(QWidget):
             self.view.hide()
         self._open_slide(kind)
 
+    def _on_brought(self) -> None:
+        """Other cells are wanted: those of before are another session's."""
+        if self.view is not None:
+            self.view.hide()
+        self._open_slide()
+
     def _open_slide(self, kind: str | None = None) -> None:
         self._close_session()
         slides, model = self._slides, self._model
         asking, layer, ref = slides.without_mpp, slides.layer, slides.ref
         self.panel.slide.ask(asking)
         self._microscope.set_slide(None if asking else layer)
+        self._opening.follow(layer)
         if layer is None or asking:
             self._kinds.leave(model)
         self._region_scores.score()
@@ -348,8 +251,9 @@ class VirtualStaining(QWidget):
         scale_bar = self._viewer.canvas.overlays.scale_bar
         scale_bar.visible = scale_bar.box = True
         self.panel.slide.set_facts(f"{layer.scale[-1]:.4g} µm/px · reading the slide …")
+        brought = self._bringing.of(ref)
         self._jobs.run(
-            lambda job: Session(ref, model, job.cancelled, kind),
+            lambda job: Session(ref, model, job.cancelled, kind, brought),
             "Reading the slide", self._on_opened,
         )  # fmt: skip
 
@@ -368,6 +272,8 @@ class VirtualStaining(QWidget):
         if self._session is not None:
             self._session.close()
             self._session = None
+        self._damage.follow(None)
+        self._bringing.follow()
 
     def _on_opened(self, session: object) -> None:
         assert isinstance(session, Session)
@@ -385,6 +291,7 @@ class VirtualStaining(QWidget):
             self._stainer.warm()
         self.tissue.set_session(session)
         self._colouring.choose()
+        self._bringing.follow()
         self._follow()
 
     # ---- staining ----------------------------------------------------------------------------
@@ -401,6 +308,7 @@ class VirtualStaining(QWidget):
         session = self._session
         if session is not None:
             self.panel.slide.set_facts(slide_facts(session))
+            self._damage.follow(session)
             self._microscope.overview.set_analysed(session.tile_rects())
         self._refresh()
 
@@ -452,6 +360,7 @@ class VirtualStaining(QWidget):
     def _on_camera_rested(self) -> None:
         self._colouring.follow_camera()
         self.tissue.follow_camera()
+        self._tma.follow_camera()
         self._distribution.follow()
         keep_edges_visible(self._viewer.layers, canvas_mpp(self._viewer))
         self._follow()

@@ -31,6 +31,8 @@ def tell_work(
         panel.working(f"Staining{rate}", stainer.run_done, stainer.run_total)
     elif loading.busy:
         panel.working(f"Loading {Path(loading.name).name}")
+    elif jobs.busy and jobs.share is not None:
+        panel.working(jobs.label, round(100 * jobs.share), 100, "")
     elif jobs.busy:
         panel.working(jobs.label)
     elif looking_up.told:

@@ -4,45 +4,107 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from napari_past.slide.remote import Remote
 
 _BLOCK_BYTES = 65536
 _BLOCKS = 16
-_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-_SAMPLED_FILES = 32
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+SAMPLED_FILES = 32
 
 
-def fingerprint(files: Sequence[tuple[str, Path]]) -> str:
+class Part(Protocol):
+    """One of the files that make up a slide."""
+
+    @property
+    def name(self) -> str:
+        """Relative to the slide, so "" for a single file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def read(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes [start, stop) of each span."""
+
+
+@dataclass(frozen=True)
+class LocalPart:
+    """A file on a disk."""
+
+    name: str
+    path: Path
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def read(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        out = []
+        with self.path.open("rb") as file:
+            for start, stop in spans:
+                file.seek(start)
+                out.append(file.read(stop - start))
+        return out
+
+
+@dataclass(frozen=True)
+class RemotePart:
+    """An object below an address."""
+
+    name: str
+    remote: Remote
+    size: int
+
+    def read(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self.remote.read_many(self.name, spans)
+
+
+@dataclass(frozen=True)
+class ReadPart:
+    """A small object that has been read already."""
+
+    name: str
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        return [self.data[start:stop] for start, stop in spans]
+
+
+def fingerprint(parts: Sequence[Part]) -> str:
     """64 hex digits (SHA-256) of the content of the files that make up a slide.
 
     Large files are not read as a whole: each counts with its size, head, tail and 16 blocks of
     64 KiB spread evenly. Of many files (OME-Zarr) all names and sizes count, all metadata, and the
     blocks of 32 files spread evenly.
-
-    Parameters
-    ----------
-    files
-        (name, path) of each part; the name is relative to the slide, so "" for a single file.
     """
     digest = hashlib.sha256()
-    ordered = sorted(files)
-    every = max(1, len(ordered) // _SAMPLED_FILES)
-    for i, (name, path) in enumerate(ordered):
-        size = path.stat().st_size
-        digest.update(f"{name}\0{size}\0".encode())
-        if path.name in _METADATA:
-            digest.update(path.read_bytes())
+    ordered = sorted(parts, key=lambda part: part.name)
+    every = max(1, len(ordered) // SAMPLED_FILES)
+    for i, part in enumerate(ordered):
+        size = part.size
+        digest.update(f"{part.name}\0{size}\0".encode())
+        if part.name.rpartition("/")[2] in METADATA:
+            spans = [(0, size)]
         elif i % every == 0:
-            _update_with_blocks(digest, path, size)
+            spans = _spans(size)
+        else:
+            continue
+        for block in part.read(spans):
+            digest.update(block)
     return digest.hexdigest()
 
 
-def _update_with_blocks(digest: hashlib._Hash, path: Path, size: int) -> None:
-    with path.open("rb") as file:
-        if size <= (_BLOCKS + 2) * _BLOCK_BYTES:
-            digest.update(file.read())
-            return
-        last = size - _BLOCK_BYTES
-        for i in range(_BLOCKS + 2):
-            file.seek(last * i // (_BLOCKS + 1))
-            digest.update(file.read(_BLOCK_BYTES))
+def _spans(size: int) -> list[tuple[int, int]]:
+    if size <= (_BLOCKS + 2) * _BLOCK_BYTES:
+        return [(0, size)]
+    last = size - _BLOCK_BYTES
+    starts = [last * i // (_BLOCKS + 1) for i in range(_BLOCKS + 2)]
+    return [(start, start + _BLOCK_BYTES) for start in starts]

@@ -51,7 +51,10 @@ def slide_of_array(rgb: Rgb, mpp: float | None, path: str = "array") -> Slide:
         objective=None,
         mpp_xy=None,
         series_names=("array",),
+        image_names=("array",),
+        series=0,
         content=list,
+        stamp=lambda: None,
         close=lambda: None,
     )
     return Slide(source, SlideRef(path, checked_mpp(mpp)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from napari_past.errors import DamagedSlide, MissingExtra, PastError
+from napari_past.slide.fingerprint import LocalPart, Part
 from napari_past.slide.series import chosen_series
-from napari_past.slide.source import Source
+from napari_past.slide.source import Source, stamp_of
 from napari_past.slide.units import plausible_mpp
 from napari_past.types import Rgb
 
@@ -48,11 +50,11 @@ def open_openslide(path: Path, series: int | str | None) -> Source:
     """
     library = _library(path)
     candidates = dicom_files(path) if path.is_dir() else [path]
-    slides: dict[str, Any] = {}
+    slides: dict[str, _Handle] = {}
     refusal: Exception | None = None
     for file in candidates:
         try:
-            slide = library.OpenSlide(str(file))
+            slide = _Handle(library, file)
         except (library.OpenSlideError, OSError) as exc:
             refusal = exc
             continue
@@ -62,8 +64,9 @@ def open_openslide(path: Path, series: int | str | None) -> Source:
         else:
             slides[key] = slide
     if not slides:
+        reason = str(refusal).replace(f"{path.parent}/", "")
         raise DamagedSlide(
-            f"{path.name} looks like a slide for OpenSlide, which cannot read it ({refusal}); it "
+            f"{path.name} looks like a slide for OpenSlide, which cannot read it ({reason}); it "
             "is damaged, incomplete or no whole-slide image, copy it again from where it came from."
         ) from refusal
     opened = list(slides.values())
@@ -86,9 +89,52 @@ def open_openslide(path: Path, series: int | str | None) -> Source:
         objective=_number(properties.get("openslide.objective-power")),
         mpp_xy=_mpp_xy(properties),
         series_names=names,
+        image_names=names,
+        series=chosen,
         content=lambda: _content(path, candidates, list(slides)[chosen]),
+        stamp=lambda: stamp_of(candidates),
         close=slide.close,
     )
+
+
+class _Handle:
+    """An open slide that survives bytes which cannot be decoded.
+
+    OpenSlide refuses all further reads of a handle after its first error, so another takes its
+    place, and the read that failed is tried on one of its own before it is believed.
+    """
+
+    def __init__(self, library: ModuleType, path: Path) -> None:
+        self._library = library
+        self._path = path
+        self._slide = library.OpenSlide(str(path))
+        self._lock = threading.Lock()
+        self.properties: Mapping[str, str] = dict(self._slide.properties)
+        self.dimensions: tuple[int, int] = self._slide.dimensions
+        self.level_dimensions: tuple[tuple[int, int], ...] = self._slide.level_dimensions
+
+    def read_region(self, place: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
+        """RGBA pixels; `place` in level-0 px."""
+        used = self._slide
+        try:
+            image: Image.Image = used.read_region(place, level, size)
+        except self._library.OpenSlideError:
+            self._check_disk()
+            with self._lock:
+                if self._slide is used:
+                    # others may be reading: the old one closes when the last has let go of it
+                    self._slide = self._library.OpenSlide(str(self._path))
+            with self._library.OpenSlide(str(self._path)) as alone:
+                image = alone.read_region(place, level, size)
+        return image
+
+    def close(self) -> None:
+        self._slide.close()
+
+    def _check_disk(self) -> None:
+        """Let an error of the disk be told as one: OpenSlide tells it as damage."""
+        with self._path.open("rb") as file:
+            file.read(1)
 
 
 class OpenSlideLevel:
@@ -100,7 +146,7 @@ class OpenSlideLevel:
 
     tile_px = (_TILE_PX, _TILE_PX)
 
-    def __init__(self, slide: Any, level: int) -> None:
+    def __init__(self, slide: _Handle, level: int) -> None:
         width_px, height_px = slide.level_dimensions[level]
         self.shape = (height_px, width_px, 3)
         self._slide = slide
@@ -147,7 +193,7 @@ def _library(path: Path) -> ModuleType:
     return module
 
 
-def _usable_levels(slide: Any) -> Sequence[int]:
+def _usable_levels(slide: _Handle) -> Sequence[int]:
     """Levels that keep the slide's shape, each smaller than the last."""
     width0_px, height0_px = slide.dimensions
     out = [0]
@@ -173,15 +219,16 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _content(path: Path, candidates: Sequence[Path], series_uid: str) -> list[tuple[str, Path]]:
+def _content(path: Path, candidates: Sequence[Path], series_uid: str) -> list[Part]:
     if series_uid:
         folder = path if path.is_dir() else path.parent
         uid = series_uid.encode()
         files = [f for f in dicom_files(folder) if uid in _head(f)]
-        return [(f.name, f) for f in files] or [(f.name, f) for f in candidates]
+        return [LocalPart(f.name, f) for f in files or candidates]
     beside = path.with_suffix("")
     parts = [f for f in sorted(beside.rglob("*")) if f.is_file()] if beside.is_dir() else []
-    return [("", path), *((f.relative_to(beside).as_posix(), f) for f in parts)]
+    inside = (LocalPart(f.relative_to(beside).as_posix(), f) for f in parts)
+    return [LocalPart("", path), *inside]
 
 
 def _head(path: Path) -> bytes:

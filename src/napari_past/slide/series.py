@@ -20,6 +20,16 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
+def slide_names(names: Sequence[str], hints: Sequence[str]) -> tuple[str, ...]:
+    """Names of the images that are slides; parameters as of `chosen_series`."""
+    return tuple(names[i] for i in _slides(hints))
+
+
+def _slides(hints: Sequence[str]) -> list[int]:
+    alone = len(hints) == 1
+    return [i for i, hint in enumerate(hints) if alone or not _ASSOCIATED.search(hint)]
+
+
 def chosen_series(
     slide_name: str,
     names: Sequence[str],
@@ -48,8 +58,7 @@ def chosen_series(
     SlideError
         No such image, or a number that means an associated picture.
     """
-    alone = len(names) == 1
-    slides = [i for i, hint in enumerate(hints) if alone or not _ASSOCIATED.search(hint)]
+    slides = _slides(hints)
     listing = ", ".join(f"{i} = {names[i]!r}" for i in slides) or "none"
     if wanted is None:
         if not slides:

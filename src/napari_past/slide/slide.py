@@ -5,30 +5,32 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import dask.array as da
-import numpy as np
 
-from napari_past.errors import MissingPixelSize, NotASlide, RegionError, SlideError
+from napari_past.errors import (
+    MissingPixelSize,
+    RegionError,
+    SlideChanged,
+    SlideUnreachable,
+)
 from napari_past.slide.fingerprint import fingerprint
 from napari_past.slide.glass import glass_colour
-from napari_past.slide.omezarr import is_zarr_folder, open_omezarr
-from napari_past.slide.openslide import SUFFIXES, dicom_files, is_dicom, open_openslide
+from napari_past.slide.lazy_level import lazy_level
+from napari_past.slide.mended import mended_levels
+from napari_past.slide.opening import open_local, open_remote
+from napari_past.slide.place import is_remote, local_path, shown_name
 from napari_past.slide.resample import Axis, resampled
 from napari_past.slide.small_levels import display_windows
-from napari_past.slide.source import LevelPixels, SlideMetadata, Source
-from napari_past.slide.tiff import open_tiff
+from napari_past.slide.source import LevelPixels, PixelWindow, SlideMetadata, Source
 from napari_past.slide.tissue import TISSUE_MPP, TissueMask, tissue_mask
-from napari_past.slide.units import checked_mpp, square_mpp
+from napari_past.slide.units import check_size, checked_mpp, square_mpp
 from napari_past.types import PyramidLevel, Rect, Rgb, SlideRef
 
-_TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PICTURE_MARKS = {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture"}
-_CHUNK_PX = 1024
 _LEVEL_TOLERANCE = 1.01
 """A level up to 1 % coarser than asked for is taken: vendors round their µm/px."""
 
@@ -43,6 +45,8 @@ def open_slide(
     path
         A TIFF-based slide (SVS, NDPI, SCN, BIF, Philips, OME-TIFF, pyramidal TIFF), an OME-Zarr
         folder, or, with the extra ``openslide``, an MRXS file, a DICOM file or a folder of them.
+        With the extra ``remote``, a TIFF-based slide or an OME-Zarr folder at an address
+        (``https://…``, ``s3://…``), of which only what is looked at is read.
     mpp
         Size of a level-0 pixel in µm, 0.02 to 20; overrides what the file states.
     series
@@ -58,57 +62,22 @@ def open_slide(
     DamagedSlide
         Truncated or undecodable.
     MissingExtra
-        OpenSlide is needed and not installed.
+        OpenSlide or fsspec is needed and not installed.
+    SlideUnreachable
+        Its disk or server does not answer.
     SlideError
-        An implausible `mpp`, an unknown `series`, or pixels that are not square.
+        An implausible `mpp` or size, an unknown `series`, pixels that are not square, or a server
+        that refuses or sends files as a whole only.
     """
     mpp = checked_mpp(mpp)
-    place = Path(os.path.abspath(path))
-    source = _opened(place, series)
+    local = local_path(path)
+    place = os.fspath(path) if local is None else str(local)
+    source = open_remote(place, series) if local is None else open_local(local, series)
     try:
-        return Slide(source, SlideRef(str(place), mpp, series))
+        return Slide(source, SlideRef(place, mpp, series))
     except BaseException:
         source.close()
         raise
-
-
-def _opened(path: Path, series: int | str | None) -> Source:
-    try:
-        if path.is_dir():
-            if is_zarr_folder(path):
-                return open_omezarr(path, series)
-            if dicom_files(path):
-                return open_openslide(path, series)
-            raise NotASlide(
-                f"{path.name} is a folder without OME-Zarr metadata or DICOM files; give a slide "
-                "file, an OME-Zarr folder or a folder of DICOM files."
-            )
-        with path.open("rb") as file:
-            head = file.read(4)
-        dicom = is_dicom(path)
-    except FileNotFoundError as exc:
-        raise NotASlide(f"{path} does not exist; check the path of the slide.") from exc
-    except OSError as exc:
-        raise NotASlide(
-            f"{path} cannot be read ({exc.strerror or exc}); check its permissions."
-        ) from exc
-    if not head:
-        raise NotASlide(f"{path.name} is an empty file; copy the slide again.")
-    # the index file of an MRXS slide is a JPEG picture, so its suffix decides
-    if path.suffix.lower() in SUFFIXES or dicom:
-        return open_openslide(path, series)
-    if head in _TIFF_MARKS:
-        return open_tiff(path, series)
-    kind = next((k for mark, k in _PICTURE_MARKS.items() if head.startswith(mark)), None)
-    if kind is not None:
-        raise NotASlide(
-            f"{path.name} is {kind}, not a slide; convert it with `vips tiffsave "
-            f"{path.name} OUT.tif --tile --pyramid --compression jpeg` and give its µm/px."
-        )
-    raise NotASlide(
-        f"{path.name} is no image that is read as a slide; give a TIFF-based slide (SVS, NDPI, "
-        "SCN, BIF, OME-TIFF), an OME-Zarr folder, or MRXS or DICOM."
-    )
 
 
 class Slide:
@@ -119,10 +88,13 @@ class Slide:
 
     def __init__(self, source: Source, ref: SlideRef) -> None:
         self.ref = ref
-        self.name = Path(ref.path).name
+        self.name = shown_name(ref.path)
         self.vendor = source.vendor
         self.objective = source.objective
         self.series_names = source.series_names
+        self.image_names = source.image_names
+        self.series = source.series
+        self.faults = source.faults
         self.mpp_given = ref.mpp is not None
         stated = source.mpp_xy
         mean = None if stated is None else (stated[0] + stated[1]) / 2
@@ -135,7 +107,11 @@ class Slide:
             LevelPixels(window, self.name, k, self._closed)
             for k, window in enumerate(source.levels)
         )
+        self._mended = mended_levels(self._pixels)
         self.levels = tuple(self._pyramid_level(p.shape) for p in self._pixels)
+        first = self.levels[0]
+        check_size(self.name, first.width_px, first.height_px, self.mpp)
+        self._stamp = source.stamp()
 
     def _pyramid_level(self, shape: tuple[int, int, int]) -> PyramidLevel:
         height0_px, width0_px, _ = self._pixels[0].shape
@@ -182,25 +158,63 @@ class Slide:
         SlideError
             The file is gone or cannot be read.
         """
+        return self._fingerprint_now()
+
+    def _fingerprint_now(self) -> str:
         try:
             return fingerprint(self._source.content())
         except OSError as exc:
-            raise SlideError(
+            raise SlideUnreachable(
                 f"{self.name} can no longer be read ({exc.strerror or exc}); check that its drive "
                 "is connected and open it again."
             ) from exc
 
+    def check_unchanged(self) -> None:
+        """Do nothing where the same content still lies there; cheap, and safe from any thread.
+
+        A file's time of change or inode may change without its content, as with clocks and mounts,
+        so the fingerprint has the last word; servers give another mark to another content.
+
+        Raises
+        ------
+        SlideChanged
+            Another slide has taken its place, or it is gone.
+        SlideUnreachable
+            Its disk or server does not answer.
+        """
+        try:
+            stamp = self._source.stamp()
+            if stamp == self._stamp:
+                return
+            known = self.__dict__.get("fingerprint")
+            if not is_remote(self.ref.path) and self._fingerprint_now() == known:
+                self._stamp = stamp
+                return
+        except (SlideUnreachable, OSError) as exc:
+            gone = local_path(self.ref.path)
+            if gone is None or gone.parent.exists() is gone.exists():
+                if isinstance(exc, SlideUnreachable):
+                    raise
+                raise SlideUnreachable(
+                    f"{self.name} cannot be read for now ({exc.strerror or exc}); check that its "
+                    "drive is connected and try again."
+                ) from exc
+        raise SlideChanged(
+            f"{self.name} was replaced or removed since it was opened; open it again: what is "
+            "finished belongs to the slide as it was."
+        )
+
     @cached_property
     def level_arrays(self) -> tuple[da.Array, ...]:
         """The file's levels as lazy arrays (Y, X, 3) uint8, fine to coarse."""
-        return tuple(_lazy(p) for p in self._pixels)
+        return tuple(lazy_level(p) for p in self._pixels)
 
     @cached_property
     def _display_pixels(self) -> tuple[LevelPixels, ...]:
         with self._lock:
             return tuple(
-                w if isinstance(w, LevelPixels) else LevelPixels(w, self.name, k, self._closed)
-                for k, w in enumerate(display_windows(self._pixels))
+                LevelPixels(w, self.name, k, self._closed)
+                for k, w in enumerate(display_windows(self._mended))
             )
 
     @cached_property
@@ -208,9 +222,10 @@ class Slide:
         """`level_arrays` with halved levels after the last one and in gaps of more than 4x.
 
         Built when looked at, from the pixels below alone; the last one's longer side is at most
-        1024 px. The place of a level's pixels follows from the ratio of sizes.
+        1024 px. The place of a level's pixels follows from the ratio of sizes. A tile that cannot
+        be decoded is drawn from the level below, or hatched in grey where that has none.
         """
-        return tuple(_lazy(p) for p in self._display_pixels)
+        return tuple(lazy_level(p) for p in self._display_pixels)
 
     @property
     def display_pixels(self) -> tuple[LevelPixels, ...]:
@@ -221,7 +236,7 @@ class Slide:
     def background(self) -> tuple[int, int, int]:
         """Red, green, blue of clear glass, 0–255; white where none is seen."""
         with self._lock:
-            return glass_colour(self._pixels[-1])
+            return glass_colour(self._mended[-1])
 
     def read_grid(
         self, column_px: int, row_px: int, width_px: int, height_px: int, mpp: float
@@ -275,6 +290,29 @@ class Slide:
         DamagedSlide
             Pixels cannot be decoded.
         """
+        return self._region(self._pixels, x_um, y_um, width_um, height_um, mpp)
+
+    def picture(
+        self, x_um: float, y_um: float, width_um: float, height_um: float, mpp: float
+    ) -> Rgb:
+        """`read_region` for the eye: tiles that cannot be decoded are drawn as `display_levels` do.
+
+        Raises
+        ------
+        RegionError, MissingPixelSize
+            As `read_region`.
+        """
+        return self._region(self._mended, x_um, y_um, width_um, height_um, mpp)
+
+    def _region(
+        self,
+        pixels: Sequence[PixelWindow],
+        x_um: float,
+        y_um: float,
+        width_um: float,
+        height_um: float,
+        mpp: float,
+    ) -> Rgb:
         region = Rect(x_um, y_um, width_um, height_um)
         if not region.intersects(self.bounds):
             raise RegionError(
@@ -282,14 +320,14 @@ class Slide:
                 f"of {self.name}, which is {self.size_um[0]:.0f} x {self.size_um[1]:.0f} µm from "
                 "(0, 0); give a region in µm within it."
             )
-        level, y, x = self._sampling(self._pixels, y_um, x_um, mpp)
+        level, y, x = self._sampling(pixels, y_um, x_um, mpp)
         height_px = max(1, round(height_um / mpp))
         width_px = max(1, round(width_um / mpp))
         return resampled(level, y, x, 0, 0, height_px, width_px, lambda: self.background)
 
     def _sampling(
-        self, pixels: tuple[LevelPixels, ...], y0_um: float, x0_um: float, mpp: float
-    ) -> tuple[LevelPixels, Axis, Axis]:
+        self, pixels: Sequence[PixelWindow], y0_um: float, x0_um: float, mpp: float
+    ) -> tuple[PixelWindow, Axis, Axis]:
         """The coarsest level that still resolves `mpp`, and how a grid from (x0, y0) lies on it."""
         mpp0 = self.require_mpp()
         if not (math.isfinite(mpp) and mpp > 0):
@@ -359,25 +397,3 @@ class Slide:
         size = f"{self.levels[0].width_px} x {self.levels[0].height_px} px"
         mpp = "no µm/px" if self.mpp is None else f"{self.mpp:.4g} µm/px"
         return f"<Slide {self.name}: {size}, {len(self.levels)} levels, {mpp}, {self.vendor}>"
-
-
-def _lazy(pixels: LevelPixels) -> da.Array:
-    chunks = tuple(
-        _chunk_px(size, tile) for size, tile in zip(pixels.shape[:2], pixels.tile_px, strict=True)
-    )
-    array: da.Array = da.from_array(
-        pixels,
-        chunks=(*chunks, 3),
-        name=False,
-        asarray=False,
-        fancy=False,
-        meta=np.empty((0, 0, 0), np.uint8),
-    )
-    return array
-
-
-def _chunk_px(size_px: int, tile_px: int) -> int:
-    """A multiple of the tile near 1024 px; strips as wide as the slide are cut."""
-    if tile_px > 4 * _CHUNK_PX:
-        return _CHUNK_PX
-    return min(size_px, max(1, round(_CHUNK_PX / tile_px)) * tile_px)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from napari_past.errors import DamagedSlide, PastError, SlideError
+from napari_past.errors import DamagedSlide, PastError, SlideError, SlideUnreachable
+from napari_past.slide.fingerprint import Part
+from napari_past.slide.patience import is_passing
 from napari_past.types import Rgb
 
 
@@ -51,9 +53,17 @@ class Source:
     mpp_xy: tuple[float, float] | None
     """µm/px along x and y of level 0, or None where the file has no plausible value."""
     series_names: tuple[str, ...]
-    content: Callable[[], list[tuple[str, Path]]]
+    image_names: tuple[str, ...]
+    """Those of `series_names` that are slides, not labels, macro pictures or thumbnails."""
+    series: int
+    """Position of the opened one in `series_names`."""
+    content: Callable[[], Sequence[Part]]
     """Files that make up the slide, each with a name that does not depend on where it lies."""
+    stamp: Callable[[], Hashable]
+    """Cheap to ask; another answer than before is a reason to compare fingerprints."""
     close: Callable[[], None]
+    faults: tuple[str, ...] = ()
+    """What of the slide is known to be missing, a sentence each."""
 
 
 class LevelPixels:
@@ -82,6 +92,8 @@ class LevelPixels:
         ------
         DamagedSlide
             The file's data there cannot be decoded.
+        SlideUnreachable
+            Its disk or server does not answer for now.
         SlideError
             The slide was closed.
         """
@@ -92,9 +104,15 @@ class LevelPixels:
         except (PastError, MemoryError):
             raise
         except Exception as exc:  # decoders raise many types, each means the same to a user
+            if isinstance(exc, OSError) and is_passing(exc):
+                raise SlideUnreachable(
+                    f"{self._slide_name} cannot be read for now ({exc.strerror}); check that its "
+                    "disk is connected and try again: what is finished is kept."
+                ) from exc
+            reason = str(exc)[:200] or type(exc).__name__
             raise DamagedSlide(
                 f"{self._slide_name} has pixels that cannot be decoded (level {self._level}, "
-                f"x {x0_px}–{x1_px}, y {y0_px}–{y1_px}: {str(exc) or type(exc).__name__}); the "
+                f"x {x0_px}–{x1_px}, y {y0_px}–{y1_px}: {reason}); the "
                 "file is damaged or incomplete, copy it again from where it came from."
             ) from exc
 
@@ -121,3 +139,16 @@ def _window_of(key: Any, size_px: int) -> tuple[int, int, Any]:
         return low, high + 1, slice(None, None, chosen.step)
     index = range(size_px)[int(key)]
     return index, index + 1, 0
+
+
+def stamp_of(paths: Sequence[Path]) -> tuple[tuple[int, int, int] | None, ...]:
+    """Size, time of change and inode of files; None for one that is gone."""
+    out: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            out.append(None)
+        else:
+            out.append((stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return tuple(out)

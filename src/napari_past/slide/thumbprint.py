@@ -43,12 +43,12 @@ def thumbprint(slide: Slide) -> str:
 
     Raises
     ------
-    MissingPixelSize, DamagedSlide
+    MissingPixelSize
     """
     width_um, height_um = slide.size_um
     # Square pixels along the longer side; the fields are as oblong as the slide.
     mpp = max(max(width_um, height_um) / (FIELDS * _READ_PX), slide.require_mpp())
-    rgb = slide.read_region(0, 0, width_um, height_um, mpp)
+    rgb = slide.picture(0, 0, width_um, height_um, mpp)
     channels = [density_of_values(glass)[rgb[..., c]] for c, glass in enumerate(slide.background)]
     picture = Image.fromarray(np.mean(channels, axis=0).astype(np.float32))
     means = np.asarray(picture.resize((FIELDS, FIELDS), Image.Resampling.BOX), np.float64)

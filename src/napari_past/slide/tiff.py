@@ -1,8 +1,8 @@
 """Slides in TIFF files: Aperio, Hamamatsu, Leica, Philips, Ventana, OME-TIFF and plain pyramids.
 
 tifffile finds the images and decodes tiles; zarr puts tiles together, from any thread. tifffile
-gives fill values for tiles that are missing and grey for JPEG tiles that end early, so both are
-checked here: the places of all tiles when opening, the end of each JPEG stream when decoding.
+gives fill values for tiles that are missing, so the places of all tiles are checked when opening;
+`tiff_tiles` checks each stream when it is decoded.
 """
 
 from __future__ import annotations
@@ -10,32 +10,58 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, cast
 
-import numpy as np
 import zarr
-from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from napari_past.errors import DamagedSlide, PastError, SlideError
-from napari_past.slide.planes import ZarrPlane, check_rgb8, unsupported
-from napari_past.slide.series import chosen_series, unique_names
-from napari_past.slide.source import Source
+from napari_past.slide.planes import check_rgb8, unsupported
+from napari_past.slide.range_file import RangeFile
+from napari_past.slide.series import chosen_series, slide_names, unique_names
 from napari_past.slide.tiff_facts import tiff_mpp_xy, tiff_objective, tiff_vendor
+from napari_past.slide.tiff_tiles import (
+    JPEG,
+    PICTURES,
+    STREAMS,
+    TiffPlane,
+    decode_with_care,
+    lost_tiles,
+    tile_spans,
+    untold_tiles,
+)
 
 # what tifffile logs about a damaged file is said once, in our own words
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG)
-_END_OF_JPEG = b"\xff\xd9"
-_APERIO_YCBCR = COMPRESSION.APERIO_JP2000_YCBC
 _GLASS = 255
 _LARGEST_TILE_BYTES = 2**29
+_MOST_DIRECTORIES = 4096
+_DIRECTORY_BYTES = 2**28
+"""That opening may read: directories of the largest slides take a tenth."""
+_MOST_LOST = 0.1
+"""Share of a level's tiles without which it is still shown; what is lost is marked."""
 
 
-def open_tiff(path: Path, series: int | str | None) -> Source:
+@dataclass(frozen=True)
+class TiffContent:
+    """What a TIFF file holds; the fields are those of `Source`."""
+
+    levels: tuple[TiffPlane, ...]
+    vendor: str
+    objective: float | None
+    mpp_xy: tuple[float, float] | None
+    series_names: tuple[str, ...]
+    image_names: tuple[str, ...]
+    series: int
+    faults: tuple[str, ...]
+
+
+def open_tiff(
+    file: RangeFile, slide_name: str, series: int | str | None
+) -> tuple[TiffFile, TiffContent]:
     """The image of a TIFF file that `series` chooses, by default the largest that is no label.
 
     Raises
@@ -49,45 +75,70 @@ def open_tiff(path: Path, series: int | str | None) -> Source:
     """
     tif: TiffFile | None = None
     try:
-        tif = TiffFile(path)
-        return _source(tif, path, series)
+        with file.within(_DIRECTORY_BYTES):
+            tif = TiffFile(cast(IO[bytes], file))
+            return tif, _content(tif, file, slide_name, series)
     except BaseException as exc:
         if tif is not None:
             tif.close()
         if isinstance(exc, PastError) or not isinstance(exc, Exception):
             raise
         raise DamagedSlide(
-            f"{path.name} begins like a TIFF file but its directory cannot be read "
-            f"({str(exc) or type(exc).__name__}); the file is damaged or incomplete, copy it "
+            f"{slide_name} begins like a TIFF file but its directory cannot be read "
+            f"({str(exc)[:200] or type(exc).__name__}); the file is damaged or incomplete, copy it "
             "again from where it came from."
         ) from exc
 
 
-def _source(tif: TiffFile, path: Path, wanted: int | str | None) -> Source:
-    if len(tif.pages) == 0:
-        raise DamagedSlide(
-            f"{path.name} begins like a TIFF file but ends before its directory; the file is "
-            "incomplete, copy it again from where it came from."
-        )
+def _content(
+    tif: TiffFile, file: RangeFile, slide_name: str, wanted: int | str | None
+) -> TiffContent:
+    _check_directories(tif, slide_name)
     images = _pyramids(list(tif.series))
+    pages = [page for levels in images for level in levels for page in level.pages]
+    if any(page is not None and page.parent is not tif for page in pages):
+        raise SlideError(
+            f"{slide_name} is one of several files that hold a slide together, which is not read; "
+            "convert them into one file with bioformats2raw or `bfconvert`."
+        )
     names = unique_names([levels[0].name for levels in images])
     titles = [_description_title(levels[0].keyframe) for levels in images]
     hints = [f"{name} {title}" for name, title in zip(names, titles, strict=True)]
     areas = [levels[0].keyframe.imagewidth * levels[0].keyframe.imagelength for levels in images]
-    chosen = chosen_series(path.name, names, hints, areas, wanted)
+    chosen = chosen_series(slide_name, names, hints, areas, wanted)
     levels = images[chosen]
-    planes = tuple(_plane(level, path.name) for level in levels)
-    for level in levels:
-        _check_places(level, path, sparse=tif.is_philips)
-    return Source(
-        levels=planes,
+    planes, faults = _planes(levels, file, slide_name, sparse=tif.is_philips)
+    return TiffContent(
+        levels=tuple(planes),
         vendor=tiff_vendor(tif),
         objective=tiff_objective(tif, levels[0]),
         mpp_xy=tiff_mpp_xy(tif, levels[0], chosen),
         series_names=names,
-        content=lambda: [("", path)],
-        close=tif.close,
+        image_names=slide_names(names, hints),
+        series=chosen,
+        faults=tuple(faults),
     )
+
+
+def _check_directories(tif: TiffFile, slide_name: str) -> None:
+    """Refuse directories without end and metadata that expand themselves."""
+    with suppress(IndexError):
+        tif.pages.get(_MOST_DIRECTORIES)
+        raise DamagedSlide(
+            f"{slide_name} has more than {_MOST_DIRECTORIES} directories, more than any slide; it "
+            "is damaged or no slide."
+        )
+    if len(tif.pages) == 0:
+        raise DamagedSlide(
+            f"{slide_name} begins like a TIFF file but ends before its directory; the file is "
+            "incomplete, copy it again from where it came from."
+        )
+    first = tif.pages[0]
+    if isinstance(first, TiffPage) and "<!ENTITY" in first.description:
+        raise DamagedSlide(
+            f"{slide_name} has metadata that define entities of XML, which no scanner writes; it "
+            "is not opened."
+        )
 
 
 def _pyramids(found: list[TiffPageSeries]) -> list[list[TiffPageSeries]]:
@@ -127,70 +178,68 @@ def _is_smaller(large: TiffPageSeries, small: TiffPageSeries) -> bool:
     return abs(b.imagelength - expected) <= max(2.0, 0.02 * expected)
 
 
-def _check_places(level: TiffPageSeries, path: Path, sparse: bool) -> None:
-    """Every tile must lie inside the file; only Philips leaves out tiles of empty glass."""
-    expected = math.prod(level.keyframe.chunked)
-    for page in level.pages:
-        if page is None:
+def _planes(
+    levels: list[TiffPageSeries], file: RangeFile, slide_name: str, sparse: bool
+) -> tuple[list[TiffPlane], list[str]]:
+    """Levels that are there, and sentences on what of them is not.
+
+    A smaller level that lacks too much is left out: the level below has the same tissue.
+    """
+    planes, faults = [], []
+    for i, level in enumerate(levels):
+        shape = f"{level.keyframe.imagewidth} x {level.keyframe.imagelength}"
+        array, axes, colour = _array(level, slide_name)
+        n_lost, n_tiles = untold_tiles(level)
+        # a small file may state any size: room is made for what its directories tell
+        if n_lost <= _MOST_LOST * n_tiles:
+            spans = tile_spans(level)
+            lost = lost_tiles(spans, file.size, sparse)
+            n_lost, n_tiles = int(lost.sum()), lost.size
+        what = f"{n_lost} of {n_tiles} tiles of its level {shape} are missing or lie behind "
+        if n_lost > _MOST_LOST * n_tiles and i == 0:
             raise DamagedSlide(
-                f"{path.name} lacks a plane that its metadata promise; the file is incomplete, "
-                "copy it again from where it came from."
+                f"{slide_name} is damaged: {what}the file's end; copy it again from where it came "
+                "from."
             )
-        start = np.asarray(page.dataoffsets[:expected], dtype=np.int64)
-        size = np.asarray(page.databytecounts[:expected], dtype=np.int64)
-        missing = (start <= 0) | (size <= 0)
-        outside = ~missing & (start + size > page.parent.filehandle.size)
-        bad = expected - len(start) + int(outside.sum()) + (0 if sparse else int(missing.sum()))
-        if bad:
-            shape = f"{level.keyframe.imagewidth} x {level.keyframe.imagelength}"
-            raise DamagedSlide(
-                f"{path.name} is damaged: {bad} of {expected} tiles of its level {shape} are "
-                "missing or lie behind the file's end; copy it again from where it came from."
+        if n_lost > _MOST_LOST * n_tiles:
+            faults.append(f"{what}the file's end: the level is left out")
+            continue
+        if n_lost:
+            faults.append(
+                f"{what}the file's end: drawn hatched and reported as unreadable; copy the slide "
+                "again"
             )
+        planes.append(TiffPlane(array, axes, colour, file, spans, lost))
+    return planes, faults
 
 
-def _plane(level: TiffPageSeries, slide_name: str) -> ZarrPlane:
+def _array(level: TiffPageSeries, slide_name: str) -> tuple[zarr.Array[Any], str, str]:
     page = level.keyframe
     axes = "".join(_distinct(level.get_axes(False).lower()))
     colour = check_rgb8(slide_name, axes, level.get_shape(False), level.dtype)
     compression, photometric = page.compression, page.photometric
-    raw_ycbcr = photometric == PHOTOMETRIC.YCBCR and compression not in _JPEG
+    raw_ycbcr = photometric == PHOTOMETRIC.YCBCR and compression not in JPEG
     if photometric not in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) and colour == "s":
         raise unsupported(slide_name, f"colours of the kind {getattr(photometric, 'name', '?')}")
     if raw_ycbcr and compression in (COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE):
         raise unsupported(slide_name, "YCbCr colours without JPEG compression")
+    if compression not in PICTURES and compression not in STREAMS:
+        kind = getattr(compression, "name", compression)
+        raise unsupported(slide_name, f"pixels compressed as {kind}")
     if math.prod(page.chunks) > _LARGEST_TILE_BYTES:
         raise SlideError(
             f"{slide_name} stores its pixels in pieces of {' x '.join(map(str, page.chunks))}, "
             "too large to read in part; convert it with `vips tiffsave IN OUT.tif --tile --pyramid "
             "--compression jpeg`, or copy it again if it is a scanner's own file."
         )
-    _decode_with_care(page)
+    decode_with_care(page)
     store = level.aszarr(level=0, squeeze=False, fillvalue=_GLASS)
-    return ZarrPlane(zarr.open_array(store, mode="r", zarr_format=2), axes, colour)
+    return zarr.open_array(store, mode="r", zarr_format=2), axes, colour
 
 
 def _distinct(axes: str) -> list[str]:
     """Axes letters with repeated ones (tifffile's unknown ``q``) made different."""
     return [a if a not in axes[:i] else str(i) for i, a in enumerate(axes)]
-
-
-def _decode_with_care(page: TiffPage) -> None:
-    """Make a page refuse JPEG streams that end early, and give RGB where Aperio stores YCbCr."""
-    decode: Callable[..., Any] = page.decode
-    whole_jpeg = page.compression in _JPEG and page.jpegheader is None
-    ycbcr = page.compression == _APERIO_YCBCR
-
-    def careful(data: bytes | None, *args: Any, **kwargs: Any) -> Any:
-        if whole_jpeg and data is not None and _END_OF_JPEG not in data.rstrip(b"\0")[-16:]:
-            raise ValueError("a JPEG tile ends early")
-        decoded = decode(data, *args, **kwargs)
-        if ycbcr and decoded[0] is not None:
-            image = Image.fromarray(decoded[0][0], mode="YCbCr").convert("RGB")
-            return (np.asarray(image)[np.newaxis], *decoded[1:])
-        return decoded
-
-    page.__dict__["decode"] = careful
 
 
 def _description_title(page: TiffPage) -> str:

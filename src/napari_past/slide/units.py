@@ -8,6 +8,9 @@ from napari_past.errors import SlideError
 
 SMALLEST_MPP, LARGEST_MPP = 0.02, 20.0
 """µm/px of a slide: from beyond any objective to a thumbnail that still shows tissue."""
+_MOST_PIXELS = 2**38
+_LONGEST_MM = 500.0
+"""Of the largest whole mounts twice as many pixels, and three times the length."""
 
 _UM_PER_UNIT = {
     "um": 1.0,
@@ -83,3 +86,20 @@ def checked_mpp(mpp: float | None) -> float | None:
             f"to {LARGEST_MPP:g}, but got {mpp!r}; 0.25 and 0.5 are usual for 40x and 20x."
         )
     return value
+
+
+def check_size(slide_name: str, width_px: int, height_px: int, mpp: float | None) -> None:
+    """Refuse sizes that no slide has: a small file can state any, and masks would follow.
+
+    Raises
+    ------
+    SlideError
+        Above 2.7e11 px, or longer than 500 mm.
+    """
+    longest_mm = 0.0 if mpp is None else max(width_px, height_px) * mpp / 1e3
+    if width_px * height_px > _MOST_PIXELS or longest_mm > _LONGEST_MM:
+        at = "" if mpp is None else f" at {mpp:g} µm/px"
+        raise SlideError(
+            f"{slide_name} states a size of {width_px} x {height_px} px{at}, which no slide has; "
+            "check the file, and mpp= / --mpp if you gave it."
+        )

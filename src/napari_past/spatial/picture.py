@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from napari_past.errors import DamagedSlide, NotASlide
+from napari_past.errors import DamagedSlide, NotASlide, SlideError
 from napari_past.files import file_sha256
 from napari_past.slide import Slide, open_slide, slide_of_array
 
 FLAT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 """ST and Visium often come with plain pictures; they have no levels and are decoded as a whole."""
+LARGEST_PX = 2**29
+"""Of a plain picture, 1.6 GB once it is unpacked: a small file may promise any size."""
 
 
 def open_picture(path: Path, mpp: float | None = None) -> Slide:
@@ -30,11 +32,18 @@ def open_picture(path: Path, mpp: float | None = None) -> Slide:
     Raises
     ------
     SlideError
-        Missing, damaged, or nothing that is read as 8-bit RGB.
+        Missing, damaged, nothing that is read as 8-bit RGB, or a plain picture of more than
+        `LARGEST_PX`.
     """
     if path.suffix.lower() not in FLAT_SUFFIXES:
         return open_slide(path, mpp)
     with _telling(path), _any_size(), Image.open(path) as picture:
+        if picture.width * picture.height > LARGEST_PX:
+            raise SlideError(
+                f"{path.name} has {picture.width} x {picture.height} pixels, too many to unpack at "
+                f"once; convert it with `vips tiffsave {path.name} OUT.tif --tile --pyramid "
+                "--compression jpeg` and give that."
+            )
         rgb = np.asarray(picture.convert("RGB"))
     # Its path names it in messages; who opens it again goes by `FLAT_SUFFIXES`.
     return slide_of_array(rgb, mpp, str(path))

@@ -127,7 +127,7 @@ def made(base, data, tmp_path_factory) -> Callable[[str, str], Path]:
 
 each = pytest.mark.parametrize(
     ("kind", "how"),
-    [("block", "lora"), ("block", "head"), ("section", "lora"), ("patient", "head")],
+    [("block", "head"), ("section", "lora"), ("patient", "head")],
 )
 
 

@@ -24,6 +24,7 @@ from napari_past.plugin.cell_points import (
     update_points,
 )
 from napari_past.plugin.gene_map import GeneMap
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.reader import LayerData
 from napari_past.plugin.staining import Staining
 from napari_past.plugin.viewport import canvas_mpp, view_rect, widened
@@ -205,6 +206,7 @@ class RowLayer(QObject):
             "opacity": 0.85,
             "scale": (1.0, 1.0),
             "units": ("um", "um"),
+            "metadata": dict(OWN),
             "canvas_size_limits": (LEAST_PX, 10_000),
         }
         return world_from_um(places.centers_um[index]), arguments, "points"

@@ -18,6 +18,7 @@ from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.measured.landmarks import Landmarks, no_landmarks, shown_at
 from napari_past.plugin.measured.picking_box import PickingBox
 from napari_past.plugin.measured.tissue import OnSlide
+from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.side_by_side import SideBySide
 from napari_past.plugin.staining import automatic_limits, colour_table
 from napari_past.space import um_from_world, world_from_um
@@ -86,6 +87,7 @@ class Picking(QObject):
                 units=("um", "um"),
                 affine=_napari_affine(self._shown_at),
                 canvas_size_limits=(3, 10_000),
+                metadata=dict(OWN),
             )
             self._rows.editable = False
             for on_slide, name in ((True, ON_SLIDE), (False, ON_ROWS)):
@@ -152,6 +154,7 @@ class Picking(QObject):
             units=("um", "um"),
             scale=(1.0, 1.0),
             canvas_size_limits=(14, 14),
+            metadata=dict(OWN),
             visible=False,
         )
         layer.editable = False
