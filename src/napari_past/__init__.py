@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from napari_past.lazy import loader
 
 if TYPE_CHECKING:
+    from napari_past.brought import bring_cells
     from napari_past.cells import find_cells
     from napari_past.engine import h_score, predict
     from napari_past.errors import PastError
@@ -32,6 +33,7 @@ __all__ = [
     "Region",
     "Slide",
     "__version__",
+    "bring_cells",
     "find_cells",
     "h_score",
     "load_model",
@@ -46,6 +48,7 @@ _ROOMS = {
     "Rect": "types",
     "Region": "types",
     "Slide": "slide",
+    "bring_cells": "brought",
     "find_cells": "cells",
     "h_score": "engine",
     "load_model": "model",
