@@ -59,6 +59,8 @@ FEW, MORE = 1, 9
 class Measured:
     """What one run measured; an archive's cost follows from these alone."""
 
+    load: float
+    """Load average of the minute before: what other programs took of the cores."""
     tiles: int
     cells: int
     tile_mm2: float
@@ -106,7 +108,11 @@ def main() -> None:
     else:
         with ExitStack() as stack:
             measured = measure(options, stack)
-    lines = [*measured_table(measured), "", f"{machine_line()}; other programs ran beside."]
+    lines = [
+        *measured_table(measured),
+        "",
+        f"{machine_line()}; load average of the minute before: {measured.load:.1f}.",
+    ]
     assumed = Assumptions(options.slides, options.mm2, options.price, options.gpu_price)
     scaling = scaling_tables(asdict(measured), assumed)
     if options.scaling is not None:
@@ -121,12 +127,14 @@ def measure(options: argparse.Namespace, stack: ExitStack) -> Measured:
     slide = stack.enter_context(open_slide(options.slide, options.mpp))
     model = load_model(DEFAULT_MODEL, "cpu")
     plan = make_plan(slide, model, region=options.region, device="cpu")
+    load = psutil.getloadavg()[0]
     stores, seconds, task_s = against(plan, folder, options.rounds, stack)
     one, two = (Cells(plan, model, store).compute() for store in stores)
     check_same(one, two, folder)
     stages = stage_seconds(plan, slide, model, folder)
     mm2 = tissue_mm2(slide, plan)
     return Measured(
+        load=load,
         tiles=len(plan.tiles),
         cells=len(one),
         tile_mm2=plan.tiles[0].size_um ** 2 / 1e6,

@@ -196,6 +196,7 @@ def cellpose_rois(known, folder):
     return folder / "he_rois.zip", None
 
 
+@lru_cache(maxsize=1)
 def stars(known: Known) -> np.ndarray:
     """(n, 2, 32), (y, x) in pixels whose centres are integers, as StarDist has its polygons."""
     angle = np.arange(32) * (2 * np.pi / 32)
@@ -353,6 +354,14 @@ def anndata_px(known, folder):
 def csv_um(known, folder):
     frame = pd.DataFrame(known.centers_px * MPP, columns=["x_um", "y_um"]).assign(id=known.ids)
     frame.to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv", None
+
+
+@door("CSV")
+def csv_of_excel(known, folder):
+    """As Excel saves it where numbers have a comma."""
+    frame = pd.DataFrame(known.centers_px * MPP, columns=["x_um", "y_um"]).assign(id=known.ids)
+    frame.to_csv(folder / "t.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
     return folder / "t.csv", None
 
 

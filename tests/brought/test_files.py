@@ -333,3 +333,15 @@ def test_early_tables_with_one_id_twice(known, slide, tmp_path):
     brought = bring_cells(tmp_path / "t.h5ad", slide, key="unit=um")
     assert brought.found.ids == ("a", "a-2")
     assert "id of another" in brought.notes[0]
+
+
+def test_table_of_a_spreadsheet(slide, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("id;x_um;y_um;Färbung\nö1;12,5;10\n".encode("cp1252"))
+    brought = bring_cells(path, slide)
+    assert brought.found.ids == ("ö1",)
+    assert brought.found.centers_um.tolist() == [[12.5, 10.0]]
+    assert "Windows-1252" in brought.notes[0]
+    path.write_text("id;x_um;y_um;outline_um\na;12,5;10,0;POLYGON ((1 1, 2 2, 1 2, 1 1))\n")
+    with pytest.raises(BadTable, match="a spreadsheet saved in another form"):
+        bring_cells(path, slide)

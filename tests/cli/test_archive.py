@@ -108,18 +108,20 @@ def test_what_changed_is_noticed(run, slides, tmp_path):
     assert "genes ERBB2, now KRT5" in done.err
     assert contents(out) == before
 
-    (out / "a.csv").unlink()
+    (out / "a.csv.json").unlink()
     (out / "b c.csv").write_bytes(before["b c.csv"] + b"mine")
     os.utime(out / "sub" / "ä.csv")  # a new date alone is no change
-    done = run(slides)
+    done = run(slides, "--format", "csv")
     assert done.code == 1
-    assert "a.csv was removed, and is written again" in done.err
+    assert "a.csv.json was removed, and is written again" in done.err
     reason = summary(out)["b c.tif"]["reason"]
-    assert reason.startswith("b c.csv was changed since it was written"), "without the folder"
+    assert reason.startswith("b c.csv or b c.csv.json was changed"), "without the folder"
     assert "1 analysed, 1 finished before, 1 failed" in done.err
     assert (out / "b c.csv").read_bytes().endswith(b"mine")
-    assert (out / "a.csv").read_bytes() == before["a.csv"]
+    assert (out / "a.csv.json").read_bytes() == before["a.csv.json"]
 
+    (out / "a.csv.json").write_text("mine")
+    assert "a.csv.json was changed since it was written" in run(slides / "a.ome.tif").err
     assert run(slides, "--force").code == 0
     assert contents(out) == before
 
@@ -200,7 +202,19 @@ def test_a_list_has_its_own_options(run, slides, tmp_path):
     done = run(tmp_path / "list.csv")
     assert done.code == 0, done.err
     first, second = (read_cells(tmp_path / "out" / n) for n in ("first.csv", "wide/second.csv"))
+    assert done.out.count("a.ome.tif states 0.5 µm/px, but 1 was given and used") == 1
     assert first.obsm["spatial"].max() < 130 < second.obsm["spatial"].max()
+
+
+def test_slides_of_one_name_are_told_apart(run, slides, tmp_path):
+    """Neither failure hides the other."""
+    (slides / "case.svs").write_text("nothing")
+    (slides / "sub" / "case.svs").write_text("nothing")
+    (tmp_path / "list.csv").write_text("slide,out\nslides/case.svs,1\nslides/sub/case.svs,2\n")
+    done = run(tmp_path / "list.csv")
+    assert done.code == 1
+    assert done.err.count("napari-past: case.svs is no image") == 2
+    assert "2 slides: 0 analysed, 2 failed" in done.err
 
 
 def test_a_full_disk_is_told_and_the_rest_goes_on(run, slides, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import anndata
 import numpy as np
@@ -114,3 +115,17 @@ def test_fetch_mistakes(command, told_once, arguments, message):
 def test_model_that_was_not_fetched(command, told_once, without_readout):
     told = told_once(command("models", "card", "past"))
     assert "napari-past models fetch past" in told
+
+
+def test_fetch_keeps_weights_of_a_detector(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_PAST_DATA_HOME", str(tmp_path / "home"))
+    with zipfile.ZipFile(tmp_path / "published.zip", "w") as archive:
+        archive.writestr("instanseg/instanseg.pt", b"weights")
+    fetch = ("models", "fetch", "instanseg", "--from", tmp_path / "published.zip")
+    done = command(*fetch)
+    assert done.code == 0, done.err
+    [kept] = (tmp_path / "home").rglob("*.pt")
+    assert kept.read_bytes() == b"weights"
+    assert str(kept) in done.out
+    assert "--mpp is of models" in command(*fetch, "--mpp", 0.5).err
+    assert "past, instanseg" in command("models", "fetch", "nothing").err

@@ -59,3 +59,17 @@ def test_every_format_comes_back(command, slide, labels, tmp_path, tiny_model_fi
     table = read_cells(file)
     np.testing.assert_allclose(table.obsm["spatial"], 0.5 * np.array(CENTERS_PX), atol=0.3)
     assert table.uns["napari_past"]["cells"]["source"] == "s.tif"
+
+
+def test_cells_and_a_detector_that_would_find_others(command, slide, labels, tmp_path):
+    done = command(
+        "run", slide, "--out", tmp_path / "x.csv", "--cells", labels, "--detector", "instanseg"
+    )
+    assert (done.code, done.out) == (2, "")
+    assert "so --detector instanseg has none to find; give one of the two" in done.err
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_a_decimal_comma_is_told(command, slide, tmp_path):
+    done = command("run", slide, "--out", tmp_path / "x.csv", "--mpp", "0,5")
+    assert (done.code, "write it as 0.25, with a point" in done.err) == (2, True)

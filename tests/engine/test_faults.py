@@ -21,13 +21,14 @@ import numpy as np
 import psutil
 import pytest
 import torch
+import zarr
 
 from napari_past import files
 from napari_past.engine import Cells, Store, TileQueue, make_plan, run_plan
 from napari_past.engine.cache import cache_entries, mark_use
 from napari_past.errors import CannotWrite, SlideChanged, SlideError, WorkerFailed
 from napari_past.model import load_model
-from napari_past.sample import write_phantom
+from napari_past.sample import draw_phantom, write_phantom
 from napari_past.slide import open_slide
 
 run_tile_module = import_module("napari_past.engine.run_tile")
@@ -292,6 +293,38 @@ def test_slide_changed_while_a_tile_was_read(own_slide, other_slide, model, tmp_
                 run_plan(plan, store)
     assert reads
     assert store.finished(plan.tiles) == set()
+
+
+def test_folder_written_anew_while_a_tile_was_read(model, tmp_path) -> None:
+    """The own time of a folder does not change with the files of an OME-Zarr in it."""
+    folder, rgb = tmp_path / "a.zarr", draw_phantom(300, 300, 0.5, seed=4).rgb
+
+    def write(pixels) -> None:
+        group = zarr.open_group(folder, mode="a", zarr_format=3)
+        data = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        group.create_array("0", data=data, chunks=(1, 128, 128), overwrite=True)
+        axes = [{"name": "c", "type": "channel"}]
+        axes += [{"name": a, "type": "space", "unit": "micrometer"} for a in "yx"]
+        scale = {"type": "scale", "scale": [1.0, 0.5, 0.5]}
+        levels = [{"path": "0", "coordinateTransformations": [scale]}]
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": levels}]}
+
+    write(rgb)
+    with open_slide(folder) as slide, pytest.MonkeyPatch.context() as patch:
+        plan = make_plan(slide, model)
+        store = Store(plan.key, tmp_path / "store")
+        real = run_tile_module.read_block
+
+        def overtaken(*arguments):
+            block = real(*arguments)
+            write(rgb[::-1])
+            return block
+
+        patch.setattr(run_tile_module, "read_block", overtaken)
+        with pytest.raises(SlideChanged):
+            run_plan(plan, store)
+        assert plan.tiles
+        assert store.finished(plan.tiles) == set()
 
 
 # ---- memory, and what nobody foresaw -----------------------------------------------------------

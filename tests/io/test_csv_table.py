@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_past.errors import BadTable
@@ -59,3 +60,15 @@ def test_tables_that_are_none(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(BadTable, match=message):
         read_csv(path)
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_spreadsheet_with_semicolons_is_read(cells, tmp_path, decimal):
+    write_csv(cells, tmp_path / "cells.csv")
+    path = tmp_path / "cells.csv"
+    frame = pd.read_csv(path, dtype={"id": str}, float_precision="round_trip")
+    frame.to_csv(path, sep=";", decimal=decimal, index=False, encoding="utf-8-sig")
+    back = read_csv(tmp_path / "cells.csv")
+    assert back.obs_names.tolist() == cells.obs_names.tolist()
+    np.testing.assert_array_equal(back.X, cells.X)
+    np.testing.assert_array_equal(back.obsm["spatial"], cells.obsm["spatial"])

@@ -68,6 +68,12 @@ def odd_table():
         "x_um": np.array([5, 6, 7, 8], np.int16),
         "id": ["p", "q", "r", "s"],
         "classification": ["Tumor: Positive", None, "Stroma", ""],
+        "a/b": [1.0, 2.0, 3.0, 4.0],
+        "a per b": [5.0, 6.0, 7.0, 8.0],
+        ".": [0.0, 1.0, 2.0, 3.0],
+        "": ["p", "q", "r", "s"],
+        "_index": [3.0, 2.0, 1.0, 0.0],
+        "grade": pd.Categorical([2, None, 1, 2], categories=[1, 2]),
     }
     nuclei, whole = np.full((4, 5, 2), np.nan, np.float32), np.full((4, 4, 2), np.nan, np.float32)
     nuclei[0, :3] = [[1, 1], [3, 1], [2, 4]]
@@ -76,6 +82,7 @@ def odd_table():
     told = {
         "slide": {"name": "slide.svs", "mpp": 0.5},
         "cells": {"source": "cells.geojson", "kind": "QuPath GeoJSON", "notes": ["3 left out"]},
+        "cutoffs": {"A/B": [1.0, 2.0, 3.0]},
         "unreadable": {"tiles": 1, "rects_um": np.array([[0.0, 0.1, 128.0, 128.0]])},
     }
     return AnnData(
@@ -98,6 +105,7 @@ def test_odd_names_texts_and_gaps_come_back(tmp_path, suffix, rows):
     cells = odd_table()[rows].copy()
     # Categories that no cell has are dropped with the cells.
     cells.obs["kind"] = cells.obs["kind"].cat.set_categories(["b", "", "never"], ordered=True)
+    cells.obs["grade"] = cells.obs["grade"].cat.set_categories([1, 2])
     for name in ("a", "b"):
         write_cells(cells, tmp_path / f"{name}{suffix}")
     assert content(tmp_path / f"a{suffix}") == content(tmp_path / f"b{suffix}")
@@ -121,6 +129,27 @@ def test_odd_names_texts_and_gaps_come_back(tmp_path, suffix, rows):
     if suffix in (".h5ad", ".parquet", ".zarr"):
         np.testing.assert_array_equal(back.obsm["X_past"], cells.obsm["X_past"])
         assert back.obsm["X_past"].dtype == np.float16
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_format_cannot_hold_is_replaced_in_all(tmp_path, suffix):
+    obs = pd.DataFrame(
+        [["a\0b", pd.Timestamp("2026-01-02"), 1.0], ["\ud800", pd.NaT, 2.0]],
+        index=["1\0", "2"],
+        columns=["note", "when", "note"],
+    )
+    told = {"slide": {"name": "s\0", "mpp": 0.5}}
+    cells = AnnData(obs=obs, obsm={"spatial": np.eye(2)}, uns={"napari_past": told})
+    write_cells(cells, tmp_path / f"cells{suffix}")
+    back = read_cells(tmp_path / f"cells{suffix}")
+    assert back.obs_names.tolist() == ["1\ufffd", "2"]
+    assert back.obs.columns.tolist() == ["note", "when", "note (2)"]
+    assert [values_of(back.obs[name]) for name in back.obs] == [
+        ["a\ufffdb", "\ufffd"],
+        ["2026-01-02 00:00:00", None],
+        [1.0, 2.0],
+    ]
+    assert back.uns["napari_past"]["slide"]["name"] == "s\ufffd"
 
 
 def values_of(column):

@@ -30,7 +30,12 @@ def slide(tmp_path):
 
 def test_spatialdata_reads_table_shapes_and_units(cells, tmp_path):
     cells.obsm["cell_outline_um"] = cells.obsm["outline_um"] * np.float32(1.0)
+    # SpatialData takes no such names.
+    odd = ["Nucleus: Area µm^2", "nucleus: area µm^2", "__mine"]
+    cells.obs[odd] = np.arange(3.0)
     write_cells(cells, tmp_path / "cells.zarr")
+    back = read_cells(tmp_path / "cells.zarr")
+    assert back.obs.columns.tolist() == cells.obs.columns.tolist()
     found = spatialdata.read_zarr(tmp_path / "cells.zarr")
     assert set(found.shapes) == {"cells", "cell_points", "whole_cells"}
     assert not list(found.images)

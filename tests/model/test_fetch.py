@@ -196,6 +196,8 @@ def test_what_was_fetched_is_checked_before_it_is_used(serve, folder, lacking):
         fetch_model("past", address, sha256="0" * 64)
     assert list(folder.iterdir()) == []
     with pytest.raises(BadModel, match=r"1 missing \(temperature\)"):
+        fetch_model("past", address, sha256=sha256_of(lacking))
+    with pytest.raises(PastError, match="Nothing is fetched unchecked"):
         fetch_model("past", address)
     assert list(folder.iterdir()) == []
     with pytest.raises(BadModel, match=f"{'0' * 64} was expected"):

@@ -12,10 +12,12 @@ import numpy.testing as npt
 import pytest
 import shapely
 from napari.components import ViewerModel
+from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QObject
 
 from napari_past.errors import BadTable, CannotWrite
+from napari_past.plugin import annotating as annotating_module
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.annotations import Annotations
 from napari_past.plugin.autosave import Autosave, NotReadNow
@@ -93,6 +95,62 @@ def test_what_the_disk_does_not_give_is_never_saved_over(
     found = autosave.load(SLIDE)
     assert found.cell_notes == {"1": "old", "2": "newer"}
     assert [region.name for region in found.regions] == ["A"]
+
+
+def test_changes_are_written_beside_the_viewer_and_the_last_one_stays(
+    home: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is slow with the first state and full for the second: the end waits for it."""
+    reached, gate, threads = threading.Event(), threading.Event(), []
+    write = Path.write_text
+
+    def slow(path: Path, *arguments: object, **named: object) -> int:
+        threads.append(threading.current_thread())
+        reached.set()
+        assert gate.wait(30), "the gate stayed closed"
+        if len(threads) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *arguments, **named)
+
+    monkeypatch.setattr(annotating_module, "_SAVE_AFTER_MS", 0)
+    monkeypatch.setattr(Path, "write_text", slow)
+    parent = QObject()
+    annotating = Annotating(ViewerModel(), parent)
+    annotating.set_slide(Named(SLIDE, "s"))
+    annotating.set_cell_note("1", "old")
+    qtbot.waitUntil(reached.is_set)
+    annotating.set_cell_note("1", "new")
+    told = len(notification_manager.records)
+    gate.set()
+    qtbot.waitUntil(lambda: len(notification_manager.records) > told)
+    assert "disk is full" in str(notification_manager.records[-1].message)
+    assert Autosave().load(SLIDE).cell_notes == {"1": "old"}
+    annotating.close()
+    assert Autosave().load(SLIDE).cell_notes == {"1": "new"}
+    assert threading.main_thread() not in threads[:2]
+
+
+def test_a_slide_that_is_left_and_opened_again_has_what_was_being_written(
+    home: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, gate = threading.Event(), threading.Event()
+    write = Path.write_text
+
+    def slow(path: Path, *arguments: object, **named: object) -> int:
+        reached.set()
+        assert gate.wait(30), "the gate stayed closed"
+        return write(path, *arguments, **named)
+
+    monkeypatch.setattr(annotating_module, "_SAVE_AFTER_MS", 0)
+    monkeypatch.setattr(Path, "write_text", slow)
+    parent = QObject()
+    annotating = Annotating(ViewerModel(), parent)
+    annotating.set_slide(Named(SLIDE, "s"))
+    annotating.set_cell_note("1", "note")
+    qtbot.waitUntil(reached.is_set)
+    threading.Timer(0.1, gate.set).start()
+    annotating.set_slide(Named(SLIDE, "s"))
+    assert annotating.cell_notes == {"1": "note"}
 
 
 def test_file_of_an_earlier_version_is_still_read(home: Path) -> None:

@@ -98,7 +98,8 @@ def test_dialog_offers_what_the_file_has(qtbot, cells, files, banked_folder, tmp
     assert dialog.start.isEnabled()
     qtbot.keyClicks(dialog.cells.edit, str(cells))
     qtbot.keyClick(dialog.cells.edit, Qt.Key.Key_Return)
-    assert dialog.message.text() == "30 cells."
+    qtbot.waitUntil(lambda: dialog.message.text() == "30 cells.")
+    assert dialog.start.isEnabled()
     assert dialog.layer.currentText() == "counts"
     assert dialog.type_key.currentText() == "cell_type"
     assert dialog.type_key.findText(NOT_TOLD) < 0
@@ -116,7 +117,7 @@ def test_dialog_offers_what_the_file_has(qtbot, cells, files, banked_folder, tmp
     dialog.out._on_edited()
     dialog.cells.edit.setText(str(tmp_path / "none.h5ad"))
     dialog.cells._on_edited()
-    assert "There is no file" in dialog.message.text()
+    qtbot.waitUntil(lambda: "There is no file" in dialog.message.text())
     assert dialog.type_key.currentText() == NOT_TOLD
     assert dialog.out.text == str(tmp_path / "mine")
 
@@ -246,6 +247,7 @@ def test_a_bank_is_built_and_is_a_model(
     for field, path in ((dialog.cells, cells), (dialog.genes, files[0]), (dialog.means, files[1])):
         field.edit.setText(str(path))
         field._on_edited()
+    qtbot.waitUntil(dialog.start.isEnabled)
     dialog.patient_key.setCurrentText("who")
     dialog.out.edit.setText(str(tmp_path / "new v1.0"))
     told = []

@@ -54,10 +54,19 @@ def choose(widget, text: str) -> None:
     box.activated.emit(index)
 
 
-def test_a_labels_layer_gives_the_cells_until_found_ones_are_wanted_again(
+def test_brought_cells_take_the_place_of_found_ones(
     opened, theirs, analysed, qtbot, tmp_path: Path
 ) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
     viewer, widget = opened()
+    labels_give_the_cells_until_found_ones_are_wanted(viewer, widget, theirs, qtbot, tmp_path)
+    assert len(widget.cells) == len(analysed)
+    files_give_cells_and_mistakes_change_nothing(viewer, widget, len(analysed), qtbot, tmp_path)
+
+
+def labels_give_the_cells_until_found_ones_are_wanted(
+    viewer, widget, theirs, qtbot, tmp_path: Path
+) -> None:
     box = widget.panel.brought
     assert box.box.currentText() == FOUND
     layer = viewer.add_labels(theirs.labels, name="nuclei")
@@ -94,6 +103,9 @@ def test_a_labels_layer_gives_the_cells_until_found_ones_are_wanted_again(
         back.obsm["spatial"][back.obs_names.get_loc(facts.id)], [facts.x_um, facts.y_um]
     )
 
+    # To be drawn anew is no edit.
+    layer.refresh()
+    assert not box.edited.isVisibleTo(box)
     layer.data[:5, :5] = 0
     layer.refresh()
     layer.events.paint(value=[])
@@ -104,12 +116,12 @@ def test_a_labels_layer_gives_the_cells_until_found_ones_are_wanted_again(
 
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         choose(widget, FOUND)
-    assert len(widget.cells) == len(analysed)
     assert not box.facts.isVisibleTo(box)
 
 
-def test_cells_of_a_file_and_mistakes(opened, analysed, qtbot, tmp_path: Path) -> None:
-    viewer, widget = opened()
+def files_give_cells_and_mistakes_change_nothing(
+    viewer, widget, n_found: int, qtbot, tmp_path: Path
+) -> None:
     box = widget.panel.brought
     path = tmp_path / "found.csv"
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
@@ -128,10 +140,10 @@ def test_cells_of_a_file_and_mistakes(opened, analysed, qtbot, tmp_path: Path) -
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         box.path_wanted.emit(str(path))
     assert len(notification_manager.records) > told
-    assert len(widget.cells) == len(analysed)
+    assert len(widget.cells) == n_found
 
     # Dropped into the window: QuPath's cells are laid on the slide.
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         viewer.open(str(tmp_path / "found.geojson"), plugin="napari-past")
     assert box.box.currentText() == "found.geojson"
-    assert f"{len(analysed):,} cells of found.geojson" in box.facts.text()
+    assert f"{n_found:,} cells of found.geojson" in box.facts.text()

@@ -9,6 +9,7 @@ from napari.layers import Shapes
 from napari_past.plugin.own_layers import CELLS
 from napari_past.plugin.pixel_size import set_pixel_size
 from napari_past.plugin.region_shapes import (
+    EDGE_UM,
     add_regions_layer,
     all_regions,
     complete_names,
@@ -90,8 +91,12 @@ def test_edges_are_never_thinner_than_the_canvas_shows(viewer, canvas_mpp, width
     ours = add_regions_layer(viewer)
     ours.add_polygons([triangle])
     theirs = viewer.add_shapes([triangle], shape_type="polygon", edge_width=1.0)
+    told = []
+    ours.events.edge_width.connect(told.append)
     keep_edges_visible(viewer.layers, canvas_mpp)
     assert list(ours.edge_width) == [width_um]
+    # else the canvas is not drawn again
+    assert len(told) == (width_um != EDGE_UM)
     assert list(theirs.edge_width) == [1.0]
 
 

@@ -54,10 +54,20 @@ def served(drawn) -> Iterator[str]:
     server.server_close()
 
 
-def test_an_address_is_opened_and_fetched_beside_the_viewer(
-    docked, served, analysed, drawn, qtbot
+def test_slides_that_napari_cannot_open(
+    docked, served, analysed, drawn, qtbot, tmp_path: Path
 ) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
     viewer, widget = docked()
+    an_address_is_opened_and_fetched_beside_the_viewer(
+        viewer, widget, served, len(analysed), drawn, qtbot
+    )
+    images_of_one_file_are_chosen_by_name(viewer, widget, drawn, qtbot, tmp_path / "two.ome.tif")
+
+
+def an_address_is_opened_and_fetched_beside_the_viewer(
+    viewer, widget, served: str, n_analysed: int, drawn, qtbot
+) -> None:
     told = len(notification_manager.records)
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.open_slide(f"{served}/nothing.tif")
@@ -71,7 +81,7 @@ def test_an_address_is_opened_and_fetched_beside_the_viewer(
     layer = viewer.layers["drawn"]
     assert isinstance(layer.data[0], RemoteLevel)
     # The same content as the file: what was analysed is there at once.
-    assert len(widget.cells) == len(analysed)
+    assert len(widget.cells) == n_analysed
     part = np.s_[:BLOCK_PX, :300]
     layer.data[0][part]
     qtbot.waitUntil(
@@ -79,14 +89,13 @@ def test_an_address_is_opened_and_fetched_beside_the_viewer(
     )
 
 
-def test_images_of_one_file_are_chosen_by_name(docked, drawn, qtbot, tmp_path: Path) -> None:
-    path, rng = tmp_path / "two.ome.tif", np.random.default_rng(1)
+def images_of_one_file_are_chosen_by_name(viewer, widget, drawn, qtbot, path: Path) -> None:
+    rng = np.random.default_rng(1)
     small = rng.integers(0, 255, (96, 128, 3), np.uint8)
     with tifffile.TiffWriter(path) as file:
         for name, pixels in (("left", drawn.truth.rgb), ("right", small)):
             size = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
             file.write(pixels, photometric="rgb", metadata={"axes": "YXS", "Name": name, **size})
-    viewer, widget = docked()
     box = widget.panel.slide
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         viewer.open(str(path), plugin="napari-past")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from napari.layers import Shapes
 
+from napari_past.io import read_cells
 from napari_past.plugin.tma_cores import NO_CORE, grid_of_regions, regions_of_cores, renamed
 from napari_past.sample.microarray import ArrayPlan, draw_microarray
 from napari_past.sample.ome_tiff import write_pyramid
@@ -61,10 +62,17 @@ def regions_layer(viewer: object) -> Shapes:
     return layer
 
 
-def test_cores_are_found_on_the_slide(docked: Callable, qtbot, tmp_path: Path) -> None:
+def test_cores_on_the_slide(opened: Callable, qtbot, tmp_path: Path) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    viewer, widget = opened()
+    cores_are_scored(viewer, widget, qtbot, tmp_path)
+    viewer.layers.clear()
+    cores_are_found(viewer, widget, qtbot, tmp_path)
+
+
+def cores_are_found(viewer, widget, qtbot, tmp_path: Path) -> None:
     array = draw_microarray(ArrayPlan(rows=3, columns=4, missing=0.2), 20.0, 2)
     write_pyramid(tmp_path / "array.ome.tif", array.rgb, 20.0, "array", jpeg=False)
-    viewer, widget = docked()
     box = widget.panel.regions.tma
     assert not box.menu.actions()[0].isEnabled()
     with qtbot.waitSignal(widget.idle, timeout=60_000):
@@ -93,8 +101,7 @@ def test_cores_are_found_on_the_slide(docked: Callable, qtbot, tmp_path: Path) -
     assert len(widget._tma.grid.missing) == 2
 
 
-def test_scores_of_cores(opened: Callable, qtbot, tmp_path: Path) -> None:
-    viewer, widget = opened()
+def cores_are_scored(viewer, widget, qtbot, tmp_path: Path) -> None:
     box, tma = widget.panel.regions.tma, widget._tma
     write_tma(small_grid(), tmp_path / "grid.geojson", MPP)
     with qtbot.waitSignal(widget.idle, timeout=60_000):
@@ -117,7 +124,10 @@ def test_scores_of_cores(opened: Callable, qtbot, tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("core,case\nA1,P1\nB3,P1\n", encoding="utf-8")
     with qtbot.waitSignal(widget.idle, timeout=60_000):
         box.cases.emit(str(tmp_path / "cases.csv"))
-    assert box.note.text().endswith("1 cases")
+    assert box.note.text().endswith(", 1 case")
+    shown = widget.panel.regions.table.item(0, 0)
+    assert shown.text() == "A-1\nP1"
+    assert "case P1" in shown.toolTip()
     with qtbot.waitSignal(widget.idle, timeout=60_000):
         tma.rename("A-1", "A-3")
     assert {core.name: core.case for core in tma.grid.cores if core.case} == {
@@ -136,6 +146,13 @@ def test_scores_of_cores(opened: Callable, qtbot, tmp_path: Path) -> None:
         box.write.emit(str(tmp_path / "saved.geojson"))
     saved = read_tma(tmp_path / "saved.geojson")
     assert [(c.name, c.case) for c in saved.cores] == [(c.name, c.case) for c in tma.grid.cores]
+    with qtbot.waitSignal(widget.idle, timeout=60_000):
+        widget.export_cells_to(tmp_path / "cells.h5ad")
+    obs = read_cells(tmp_path / "cells.h5ad").obs
+    cores = {core.name for core in tma.grid.present}
+    assert cores <= set(obs["core"]) <= {*cores, ""}
+    assert set(obs.loc[obs["core"] == "A-3", "case"]) == {"P1"}
+    assert set(obs.loc[obs["core"] == "B-1", "case"]) == {""}
     with qtbot.waitSignal(widget.idle, timeout=60_000):
         widget.export_scores_to(tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(encoding="utf-8") as f:

@@ -306,6 +306,8 @@ def test_another_slide_takes_it_away(looking, qtbot):
     assert widget._virtual.layer.layer is None
     assert not any("virtual stain" in layer.name for layer in viewer.layers)
     assert not words(viewer).visible
+    # Nor do its cells lie on the next slide.
+    qtbot.waitUntil(lambda: len(viewer.layers) == 0)
 
 
 def test_napari_is_left_as_it_was(looking, qtbot):

@@ -37,10 +37,14 @@ def _encoded(kind):
         return out.getvalue()
     if kind == "jpeg-ls":
         return imagecodecs.jpegls_encode(picture)
+    if kind == "jpeg-xr":
+        return imagecodecs.jpegxr_encode(picture)
     return imagecodecs.jpeg2k_encode(picture, codecformat=kind)
 
 
-KINDS = ["jpeg", "progressive", "png", "webp", "webp lossless", "jpeg-ls", "j2k", "jp2"]
+KINDS = ["jpeg", "progressive", "png", "webp", "webp lossless", "jpeg-ls", "j2k", "jp2"] + [
+    "jpeg-xr"
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,16 +59,26 @@ def test_no_encoded_size(data):
     assert encoded_size(data) is None
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "j2k"])
+def test_codestream_of_jp2_is_not_hidden_by_a_box_before_it():
+    jp2, small = _encoded("jp2"), _encoded("j2k")[:40]
+    box = struct.pack(">I4s", 8 + len(small), b"free") + small
+    large = jp2.replace(struct.pack(">II", 90, 60), struct.pack(">II", 900, 600))
+    assert encoded_size(large[:12] + box + large[12:]) == (600, 900)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "j2k", "jpeg-xr"])
 def test_tile_that_holds_a_larger_picture(tmp_path, kind):
     """Decoders make room for the size that a stream states: 65,535 px squared are 13 GB."""
     tile = bytearray(_encoded(kind))
     if kind == "jpeg":
         place = tile.index(b"\xff\xc0")
         tile[place + 5 : place + 9] = struct.pack(">HH", 65535, 65535)
-    else:
+    elif kind == "j2k":
         place = tile.index(b"\xff\x4f\xff\x51")
         tile[place + 8 : place + 16] = struct.pack(">II", 65535, 65535)
+    else:
+        place = tile.index(b"WMPHOTO\0")
+        tile[place + 12 : place + 16] = struct.pack(">HH", 65534, 65534)
     path = tmp_path / "b.tif"
     tifffile.imwrite(
         path,
@@ -73,7 +87,7 @@ def test_tile_that_holds_a_larger_picture(tmp_path, kind):
         dtype=np.uint8,
         tile=(64, 96),
         photometric="rgb",
-        compression="jpeg" if kind == "jpeg" else 33005,
+        compression={"jpeg": 7, "j2k": 33005, "jpeg-xr": 22610}[kind],
         metadata=None,
     )
     with (

@@ -7,7 +7,7 @@ import pytest
 
 from napari_past.errors import NotASlide, SlideChanged, SlideError
 from napari_past.slide import open_slide
-from napari_past.slide.patience import Patience
+from napari_past.slide.access.patience import Patience
 
 boto3 = pytest.importorskip("boto3")
 fsspec = pytest.importorskip("fsspec")
@@ -41,6 +41,7 @@ def bucket(keys, tmp_path_factory, draw, write_tiff, write_omezarr):
     levels = [draw(500, 700), draw(250, 350)]
     write_tiff(folder / "a#1.ome.tif", levels)
     write_omezarr(folder / "a.zarr", levels, "0.5")
+    write_tiff(folder / "plain.tif", levels[:1])
     keys.create_bucket(Bucket="slides")
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -54,8 +55,8 @@ def environment(endpoint, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("napari_past.slide.remote.READING", Patience(0.3, 0.02))
-    monkeypatch.setattr("napari_past.slide.remote.OPENING", Patience(0.2, 0.02))
+    monkeypatch.setattr("napari_past.slide.access.remote.READING", Patience(0.3, 0.02))
+    monkeypatch.setattr("napari_past.slide.access.remote.OPENING", Patience(0.2, 0.02))
 
 
 @pytest.mark.parametrize("name", ["a#1.ome.tif", "a.zarr"])
@@ -70,14 +71,33 @@ def test_same_slide_as_on_disk(bucket, name):
 
 
 def test_replaced_object(keys, bucket):
-    keys.upload_file(str(bucket / "a#1.ome.tif"), "slides", "r.tif")
-    with open_slide("s3://slides/r.tif") as slide:
+    """Of the same size and layout, so that its bytes would pass for those of the old one."""
+    content = bytearray((bucket / "plain.tif").read_bytes())
+    keys.put_object(Bucket="slides", Key="r.tif", Body=bytes(content))
+    with open_slide("s3://slides/r.tif", mpp=0.5) as slide:
         assert slide.fingerprint
         slide.check_unchanged()
-        content = (bucket / "a#1.ome.tif").read_bytes()
-        keys.put_object(Bucket="slides", Key="r.tif", Body=content + b"more")
+        content[len(content) // 2] ^= 255
+        keys.put_object(Bucket="slides", Key="r.tif", Body=bytes(content))
+        with pytest.raises(SlideChanged, match=r"r\.tif was replaced"):
+            slide.read_grid(0, 0, 128, 128, 0.5)
         with pytest.raises(SlideChanged):
             slide.check_unchanged()
+
+
+def test_replaced_object_of_a_store_that_tells_no_facts_with_bytes(bucket):
+    """Such as Google's and Azure's; here fsspec's memory."""
+    memory = fsspec.filesystem("memory")
+    content = bytearray((bucket / "plain.tif").read_bytes())
+    memory.pipe_file("/r.tif", bytes(content))
+    with open_slide("memory://r.tif", mpp=0.5) as slide:
+        with open_slide(bucket / "plain.tif", mpp=0.5) as near:
+            assert slide.fingerprint == near.fingerprint
+            window = (0, 0, 128, 128, 0.5)
+            np.testing.assert_array_equal(slide.read_grid(*window), near.read_grid(*window))
+        memory.pipe_file("/r.tif", bytes(content))
+        with pytest.raises(SlideChanged):
+            slide.read_grid(200, 200, 128, 128, 0.5)
 
 
 @pytest.mark.parametrize("address", ["s3://slides/none.tif", "s3://none/a.tif", "s3://slides"])

@@ -126,7 +126,7 @@ def test_smaller_level_that_lacks_much_is_left_out(marred):
 
 
 @pytest.mark.parametrize("compression", [None, "deflate", "jpeg", "lzw"])
-@pytest.mark.parametrize("share", [0.01, 0.2, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("share", [0.01, 0.6, 0.95])
 def test_truncated_files(tmp_path, draw, write_tiff, compression, share):
     path = write_tiff(tmp_path / "t.tif", [draw(600, 500), draw(300, 250)], compression=compression)
     content = path.read_bytes()
@@ -170,7 +170,7 @@ def test_random_bytes_in_a_directory(tmp_path, draw, write_tiff):
     rng = np.random.default_rng(11)
     with tifffile.TiffFile(path) as tif:
         first = tif.pages[0].offset
-    for _ in range(150):
+    for _ in range(60):
         damaged = bytearray(content)
         for place in rng.integers(first, first + 200, 3):
             damaged[place] = rng.integers(0, 256)

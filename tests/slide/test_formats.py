@@ -75,8 +75,74 @@ def test_ome_tiff_with_channel_planes(tmp_path, draw):
         np.testing.assert_array_equal(slide.level_arrays[0].compute(), drawn)
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
-@pytest.mark.parametrize("axes", ["cyx", "yxc", "tczyx", "zyxc"])
+def _ome_file_of(folder, k, pixels, images):
+    """One file of a set whose OME-XML tells of all images; images: (mpp, channels, files)."""
+    text = ""
+    for n, (mpp, samples, files) in enumerate(images):
+        data = "".join(
+            f'<TiffData IFD="0" FirstC="{c}" PlaneCount="1"><UUID FileName="{f}.ome.tif">'
+            f"urn:uuid:{f}</UUID></TiffData>"
+            for c, f in enumerate(files)
+        )
+        channels = f'<Channel SamplesPerPixel="{samples}"/>' * (3 // samples)
+        text += (
+            f'<Image Name="image {n}"><Pixels DimensionOrder="XYCZT" Type="uint8" SizeX="320" '
+            f'SizeY="256" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="{mpp}" '
+            f'PhysicalSizeY="{mpp}">{channels}{data}</Pixels></Image>'
+        )
+    head = (
+        f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/ome" UUID="urn:uuid:{k}">'
+    )
+    path = folder / f"{k}.ome.tif"
+    tifffile.imwrite(
+        path,
+        pixels,
+        description=f"{head}{text}</OME>",
+        metadata=None,
+        tile=(128, 128),
+        photometric="rgb" if pixels.ndim == 3 else "minisblack",
+    )
+    return path
+
+
+def test_ome_tiff_of_a_set_has_its_own_picture_and_size(tmp_path, draw):
+    images = [(0.5, 3, [0]), (0.25, 3, [1])]
+    for k, (mpp, _, _) in enumerate(images):
+        with open_slide(_ome_file_of(tmp_path, k, draw(256, 320), images)) as slide:
+            assert (slide.mpp, slide.series_names) == (mpp, (f"image {k}",))
+            assert "other files (1)" in slide.faults[0]
+
+
+def test_ome_tiff_whose_colours_lie_in_several_files_is_refused_as_such(tmp_path, draw):
+    path = _ome_file_of(tmp_path, 0, draw(256, 320)[..., 0], [(0.5, 1, [0, 1, 2])])
+    with pytest.raises(SlideError, match=r"one of 3 files .* `bfconvert"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("compression", [22610, 34934], ids=["NDPI", "TIFF"])
+def test_jpeg_xr(tmp_path, draw, compression):
+    """As Hamamatsu's scanners may write it."""
+    drawn = draw(128, 256)
+    halves = [drawn[:, :128], drawn[:, 128:]]
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(
+        path,
+        iter([imagecodecs.jpegxr_encode(np.ascontiguousarray(h), level=1.0) for h in halves]),
+        shape=drawn.shape,
+        dtype=np.uint8,
+        tile=(128, 128),
+        compression=compression,
+        photometric="rgb",
+        metadata=None,
+    )
+    with open_slide(path, mpp=0.5) as slide:
+        assert np.array_equal(slide.read_grid(0, 0, 256, 128, 0.5), drawn)
+
+
+@pytest.mark.parametrize(
+    ("version", "axes"),
+    [("0.4", "cyx"), ("0.4", "tczyx"), ("0.5", "yxc"), ("0.5", "zyxc"), ("0.5", "tczyx")],
+)
 def test_ome_zarr(tmp_path, draw, write_omezarr, version, axes):
     levels = [draw(777, 1001), draw(311, 400)]
     path = write_omezarr(tmp_path / "a.zarr", levels, version, axes)

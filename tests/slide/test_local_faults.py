@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from napari_past.errors import SlideChanged, SlideUnreachable
-from napari_past.slide import folder, open_slide, range_file
-from napari_past.slide.patience import Patience
+from napari_past.slide import open_slide
+from napari_past.slide.access import folder, range_file
+from napari_past.slide.access.patience import Patience
 
 
 @pytest.fixture(params=["a.tif", "a.zarr"])

@@ -125,12 +125,12 @@ def test_dicom_folder_equals_the_svs(slides):
     with open_slide(folder) as dicom, open_slide(slides / "CMU-1-Small-Region.svs") as svs:
         assert dicom.vendor == "DICOM"
         assert dicom.mpp == pytest.approx(0.499)
-        ours = dicom.read_grid(300, 500, 900, 700, 0.499).astype(int)
+        ours = dicom.read_grid(300, 500, 500, 400, 0.499).astype(int)
         # the DICOM file was compressed once more: alike, and nowhere more than at the same place
-        error = np.abs(ours - svs.read_grid(300, 500, 900, 700, 0.499)).mean()
+        error = np.abs(ours - svs.read_grid(300, 500, 500, 400, 0.499)).mean()
         assert error < 4
         for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-            assert np.abs(ours - svs.read_grid(300 + dx, 500 + dy, 900, 700, 0.499)).mean() > error
+            assert np.abs(ours - svs.read_grid(300 + dx, 500 + dy, 500, 400, 0.499)).mean() > error
         a = dicom.read_grid(100, 100, 300, 300, 0.7)
         b = dicom.read_grid(200, 150, 300, 300, 0.7)
         np.testing.assert_array_equal(a[50:, 100:], b[:250, :200])

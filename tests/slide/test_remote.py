@@ -21,7 +21,7 @@ from napari_past.errors import (
     SlideUnreachable,
 )
 from napari_past.slide import open_slide
-from napari_past.slide.patience import Patience
+from napari_past.slide.access.patience import Patience
 
 VIEW = (2000, 1500, 1024, 768)
 
@@ -45,8 +45,8 @@ def serving(folder, serve):
 @pytest.fixture
 def server(serving, monkeypatch):
     serving.behave()
-    monkeypatch.setattr("napari_past.slide.remote.READING", Patience(0.3, 0.02))
-    monkeypatch.setattr("napari_past.slide.remote.OPENING", Patience(0.2, 0.02))
+    monkeypatch.setattr("napari_past.slide.access.remote.READING", Patience(0.3, 0.02))
+    monkeypatch.setattr("napari_past.slide.access.remote.OPENING", Patience(0.2, 0.02))
     return serving
 
 
@@ -248,8 +248,8 @@ def test_info_of_an_address(server, capsys):
 
 def test_extra_is_named(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    monkeypatch.delitem(sys.modules, "napari_past.slide.web", raising=False)
-    monkeypatch.delitem(sys.modules, "napari_past.slide.buckets", raising=False)
+    monkeypatch.delitem(sys.modules, "napari_past.slide.access.web", raising=False)
+    monkeypatch.delitem(sys.modules, "napari_past.slide.access.buckets", raising=False)
     for address in (f"{server.address}/drawn.tif", "s3://slides/a.tif"):
         with pytest.raises(MissingExtra, match=r"napari-past\[remote\]"):
             open_slide(address)

@@ -27,10 +27,11 @@ def unique_ids(
     ids
         Their own; None, or an empty one, for cells that came without.
     """
-    by_place = position_ids(centers_um)
     if ids is None:
-        return tuple(by_place), ""
-    names = [own.strip() or made for own, made in zip(ids, by_place, strict=True)]
+        return tuple(position_ids(centers_um)), ""
+    names = [own.strip() for own in ids]
+    if not all(names):
+        names = [own or made for own, made in zip(names, position_ids(centers_um), strict=True)]
     if len(set(names)) == len(names):
         return tuple(names), ""
     taken = set(names)
@@ -91,8 +92,8 @@ def mended(geometries: Iterable[shapely.Geometry | None]) -> npt.NDArray[np.obje
     if not len(shapes):
         return shapes
     # A coordinate that is no number makes GEOS fail, or worse.
-    whole = np.array([_is_finite(g) for g in shapes])
-    shapes[~whole] = None
+    xy, owner = shapely.get_coordinates(shapes, return_index=True)
+    shapes[owner[~np.isfinite(xy).all(axis=1)]] = None
     kinds = shapely.get_type_id(shapes)
     wrong = ~shapely.is_valid(shapes) & (kinds >= 0)
     shapes[wrong] = shapely.make_valid(shapes[wrong])
@@ -106,10 +107,6 @@ def mended(geometries: Iterable[shapely.Geometry | None]) -> npt.NDArray[np.obje
     shapes[flat | ~np.isin(kinds, (-1, 0, 3))] = None
     shapes[shapely.is_empty(shapes)] = None
     return shapes
-
-
-def _is_finite(geometry: shapely.Geometry | None) -> bool:
-    return geometry is None or bool(np.isfinite(shapely.get_coordinates(geometry)).all())
 
 
 def outlines_of(polygons: npt.NDArray[np.object_]) -> Outlines:

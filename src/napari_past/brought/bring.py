@@ -74,6 +74,11 @@ def bring_cells(path: str | Path, slide: Slide, *, key: str | None = None) -> Br
     return found.on_slide(slide)
 
 
+def is_folder_of_cells(folder: Path) -> bool:
+    """Whether a folder is itself what `bring_cells` reads: Xenium, SpatialData or OME-Zarr."""
+    return xenium.is_xenium(folder) or any((folder / sign).is_file() for sign in _ZARR_SIGNS)
+
+
 def _of_folder(folder: Path, slide: Slide, choice: Choice) -> BroughtCells:
     if xenium.is_xenium(folder):
         return xenium.xenium_cells(folder, slide)
@@ -185,7 +190,7 @@ def _of_text(path: Path, head: bytes, slide: Slide) -> BroughtCells:
     if cellpose.is_outline_text(start):
         polygons = cellpose.outline_polygons(path)
         return _in_pixels(polygons, None, {}, path, "Cellpose", slide, [])
-    if b"\0" not in head and b"\n" in head and (b"," in head or b"\t" in head):
+    if b"\0" not in head and b"\n" in head and any(s in head for s in (b",", b"\t", b";")):
         return csv_cells(path, slide)
     raise BadTable(f"{path.name} is no file of cells that is known; give {_WANTED}.")
 

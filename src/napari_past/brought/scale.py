@@ -51,14 +51,16 @@ def label_mpp(
         raise BadTable(
             f"{size}, which at {told[0]:.4g} µm/px are {width_px * told[0]:.0f} x "
             f"{height_px * told[1]:.0f} µm, but {slide.name} is {width_um:.0f} x {height_um:.0f} "
-            "µm; give labels of the whole slide, or their µm/px with the key mpp=…."
+            "µm; give labels of the whole slide, or their µm/px with --cells-key mpp=… (key= in "
+            "Python)."
         )
     across = slide.levels[0].width_px / width_px
     down = slide.levels[0].height_px / height_px
     if abs(across / down - 1) <= SAME_FIELD:
         raise BadTable(
             f"{size} and states no µm/px, and {slide_size} has no level of that size; if it shows "
-            f"the whole slide, give the key mpp={mpp * (across + down) / 2:.6g}."
+            f"the whole slide, give --cells-key mpp={mpp * (across + down) / 2:.6g} (key= in "
+            "Python)."
         )
     raise BadTable(
         f"{size}, which does not fit {slide_size} nor any of its levels; give labels of this slide."

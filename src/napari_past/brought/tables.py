@@ -115,7 +115,8 @@ def um_per_place(
         )
     raise SeveralCells(
         f"{source} does not say in which unit its positions are: {inside[0]:.0%} of them lie on "
-        f"{slide.name} as µm, {inside[1]:.0%} as level-0 pixels; give the key unit=um or unit=px.",
+        f"{slide.name} as µm, {inside[1]:.0%} as level-0 pixels; give "
+        "--cells-key unit=um or unit=px (key= in Python).",
         ("unit=um", "unit=px"),
     )
 
@@ -128,16 +129,15 @@ def csv_cells(path: Path, slide: Slide) -> BroughtCells:
     BadTable
         No columns of positions that are known, or no table.
     """
-    separator = _separator(path)
+    separator, decimal = _dialect(path)
     if separator == "," and set(_UM_PLACE) <= set(csv_header(path)):
         return own_table_cells(path, slide, "CSV")
-    try:
-        frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
-    except (ValueError, OSError) as exc:
+    frame, notes = _frame(path, separator, decimal)
+    if {*_UM_PLACE, "outline_um"} <= set(frame.columns):
         raise BadTable(
-            f"{path.name} cannot be read as a table ({reason_of(exc, path)}); give a "
-            "comma-separated UTF-8 file with a header line."
-        ) from exc
+            f"{path.name} is a table of this program that a spreadsheet saved in another form; "
+            "give the file as it was written, or save it with commas and decimal points."
+        )
     for place in (_UM_PLACE, _QUPATH_PLACE, _PX_PLACE):
         if set(place) <= set(frame.columns):
             break
@@ -157,13 +157,38 @@ def csv_cells(path: Path, slide: Slide) -> BroughtCells:
         columns_of(rest),
         path.name,
         "CSV",
+        notes,
     )
 
 
-def _separator(path: Path) -> str:
+def _frame(path: Path, separator: str, decimal: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table, and a sentence where its letters are not UTF-8."""
+    try:
+        for encoding in ("utf-8-sig", "cp1252"):
+            try:
+                frame = pd.read_csv(
+                    path, sep=separator, decimal=decimal, encoding=encoding, low_memory=False
+                )
+            except UnicodeDecodeError:
+                if encoding == "cp1252":
+                    raise
+            else:
+                break
+    except (ValueError, OSError) as exc:
+        raise BadTable(
+            f"{path.name} cannot be read as a table ({reason_of(exc, path)}); give a "
+            "comma-separated UTF-8 file with a header line."
+        ) from exc
+    told = f"{path.name} is not in UTF-8; its letters were read as those of Windows-1252."
+    return frame, (told,) if encoding == "cp1252" else ()
+
+
+def _dialect(path: Path) -> tuple[str, str]:
+    """What stands between columns, and in numbers: Excel writes ; and a comma in half of Europe."""
     with path.open("rb") as file:
-        line = file.readline(1 << 20)
-    return "\t" if line.count(b"\t") > line.count(b",") else ","
+        names, first = file.readline(1 << 20), file.readline(1 << 20)
+    separator = max(",\t;", key=lambda s: names.count(s.encode()))
+    return separator, "," if separator == ";" and b"," in first else "."
 
 
 def columns_of(obs: pd.DataFrame) -> dict[str, npt.NDArray]:

@@ -30,7 +30,10 @@ class Traced:
 def traced(mask: npt.NDArray[np.bool_], y0_px: int, x0_px: int) -> Traced:
     """The object whose pixels are set in `mask`, the corner of which lies at (y0_px, x0_px)."""
     y, x = np.nonzero(mask)
-    borders = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
+    # faster than np.pad, which counts with many small objects
+    framed = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.float32)
+    framed[1:-1, 1:-1] = mask
+    borders = find_contours(framed, 0.5)
     outline = max(borders, key=len) + np.array([y0_px - 1, x0_px - 1])
     return Traced((float(y.mean()) + y0_px, float(x.mean()) + x0_px), len(y), outline)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from argparse import Namespace
@@ -21,6 +20,7 @@ from napari_past.cli.progress import ArchiveProgress
 from napari_past.cli.slide_record import (
     SlideRecord,
     Standing,
+    beside_sha256,
     claimed,
     content_sha256,
     make_records,
@@ -29,6 +29,7 @@ from napari_past.cli.slide_record import (
     stamp,
     standing,
     write_record,
+    written_to,
 )
 from napari_past.cli.slide_run import Places, analyse, asked_notes, job_of, opened, rois_of
 from napari_past.cli.summary import (
@@ -81,7 +82,7 @@ class Archive:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._rows = {self._name(d): SummaryRow(d.slide.name, WAITING) for d in wanted}
-        self._failures: dict[str, PastError] = {}
+        self._failures: dict[str, tuple[str, PastError]] = {}
         self._unread: list[str] = []
         self._before = 0
         self._head: tuple[str, ...] = ()
@@ -121,7 +122,7 @@ class Archive:
             self.line.close()
             self._write_summary()
         if len(self._wanted) == 1 and self._failures:
-            raise next(iter(self._failures.values()))
+            raise next(iter(self._failures.values()))[1]
         return self._told(time.monotonic() - started_s)
 
     # ---- all slides --------------------------------------------------------------------------
@@ -148,6 +149,7 @@ class Archive:
         name = self._name(destination)
         if self._stop.is_set():
             return True
+        mine = True
         try:
             with claimed(self._folder, name) as mine:
                 if not mine:
@@ -169,21 +171,25 @@ class Archive:
             told = f"{type(exc).__name__}: {exc}; report it where it comes back."
             self._failed(name, destination, PastError(told))
         finally:
-            self.line.finished(destination.slide.name)
+            if mine:
+                self.line.finished(destination.slide.name)
         if places.workers.failure is not None:  # the next slides would fail alike
             self._stop.set()
         return True
 
     def _failed(self, name: str, destination: Destination, error: PastError) -> None:
         with self._lock:
-            self._failures[destination.slide.name] = error
+            self._failures[name] = (destination.slide.name, error)
         reason = self._without_folders(" ".join(str(error).split()), destination)
         self._set(name, SummaryRow(destination.slide.name, FAILED, reason))
 
     def _without_folders(self, text: str, destination: Destination) -> str:
         """A sentence for a file that is handed on: names of files, not where they lie."""
-        places = [self._folder.absolute(), *_inputs(self._options, destination)]
-        for folder in {path.absolute().parent for path in places} | {self._folder, cache_folder()}:
+        folders = {path.parent for path in _inputs(self._options, destination)}
+        folders |= {self._folder, cache_folder()}
+        folders |= {folder.absolute() for folder in folders}
+        # A folder before those that it lies in, or its own name would be left.
+        for folder in sorted(folders - {Path()}, key=lambda folder: -len(str(folder))):
             text = text.replace(f"{folder}{os.sep}", "")
         return text.replace(str(Path.home()), "~")
 
@@ -220,27 +226,27 @@ class Archive:
         if self._options.force:
             return None
         record = read_record(self._folder, self._name(destination))
-        if record is None and os.path.lexists(file):
+        there = [path for path in written_to(file) if os.path.lexists(path)]
+        if record is None and there:
             raise CannotWrite(
-                f"{file} exists already, and it is not known how it was made; move it away, or "
-                "give --force to overwrite it."
+                f"{there[0]} exists already, and it is not known how it was made; move it away, "
+                "or give --force to overwrite it."
             )
         if record is None or not record.sha256:
             return None
         state = standing(record, file)
         if state is Standing.MISSING:
-            self.line.note(f"{slide.name}: {file} was removed, and is written again.")
+            gone = next(path for path in written_to(file) if path not in there)
+            self.line.note(f"{slide.name}: {gone} was removed, and is written again.")
             return None
         if state is Standing.CHANGED:
+            written = " or ".join(str(path) for path in there)
             raise CannotWrite(
-                f"{file} was changed since it was written; move it away, or give --force to "
+                f"{written} was changed since it was written; move it away, or give --force to "
                 "overwrite it."
             )
-        changed = [
-            what
-            for what, digest in self._digests(destination).items()
-            if record.inputs.get(what) != digest
-        ]
+        now = self._digests(destination)
+        changed = [what for what in now if record.inputs.get(what) != now[what]]
         if changed:
             self.line.note(
                 f"{slide.name}: its {' and '.join(changed)} changed since it was analysed, so it "
@@ -292,6 +298,7 @@ class Archive:
             size_bytes=size_bytes,
             changed_ns=changed_ns,
             sha256=content_sha256(destination.file),
+            beside_sha256=beside_sha256(destination.file),
             cells=outcome.cells,
             tiles=outcome.tiles,
             unreadable_tiles=outcome.unreadable_tiles,
@@ -341,9 +348,9 @@ class Archive:
             s: sum(row.status == s for row in rows) for s in (DONE, FAILED, ELSEWHERE, WAITING)
         }
         if counts[DONE] > self._before:
-            print("\n".join([*asked_notes(self._model, self._options.genes), self._research_use]))
-            sys.stdout.flush()
-        failures = [f"{name}: {error}" for name, error in self._failures.items()] + self._unread
+            notes = asked_notes(self._model, self._options.genes)
+            print("\n".join([*notes, f"  {self._model.research_use}"]), flush=True)
+        failures = [_of_slide(*failure) for failure in self._failures.values()] + self._unread
         for failure in failures[:SHOWN_FAILURES]:
             self.line.note(" ".join(failure.split()))
         if len(failures) > SHOWN_FAILURES:
@@ -360,9 +367,11 @@ class Archive:
         )
         return 1 if failures or counts[DONE] < len(rows) else 0
 
-    @property
-    def _research_use(self) -> str:
-        return f"  {self._model.research_use}"
+
+def _of_slide(name: str, error: PastError) -> str:
+    """A sentence that tells of which slide it is."""
+    told = str(error)
+    return told if told.startswith(f"{name} ") else f"{name}: {told}"
 
 
 def _short(text: str) -> str:
@@ -385,7 +394,6 @@ def _made_with(options: Namespace, model: Assay, symbols: Sequence[str]) -> dict
         "region": repr(options.region),
         "stain vectors": repr(options.stain_vectors),
         "cells key": repr(options.cells_key),
-        "format": repr(options.format),
         "embedded image": repr(options.embed_image),
         "schema": str(STORE_SCHEMA),
     }

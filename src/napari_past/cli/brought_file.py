@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari_past.brought import is_folder_of_cells
 from napari_past.cli.slide_list import AskedSlide
 from napari_past.errors import BadTable
 from napari_past.slide.place import stem_of
@@ -45,7 +46,7 @@ def brought_file(slide: AskedSlide, given: Path | None) -> Path | None:
             )
         if found:
             return found[0]
-    if any((given / sign).is_file() for sign in ("zarr.json", ".zgroup", ".zattrs")):
+    if is_folder_of_cells(given):
         return given
     raise BadTable(
         f"{given} holds no file of cells of {slide.name}; name it {stem}.geojson, {stem}.tif or "

@@ -85,7 +85,7 @@ def _lab_evidence(model: Model) -> LabEvidence | None:
 
 
 def _fetch(options: Namespace) -> int:
-    from napari_past.model.fetch import fetch_model
+    from napari_past.model.fetch import DETECTORS, fetch_detector, fetch_model
 
     line = StatusLine()
 
@@ -94,12 +94,23 @@ def _fetch(options: Namespace) -> int:
             share = "" if not total else f" of {total / 1e6:.0f} MB ({100 * have / total:.0f} %)"
             line.tell(f"{options.name}: {have / 1e6:.0f}{share or ' MB'}")
 
+    is_detector = options.name in DETECTORS
+    if is_detector and options.mpp is not None:
+        raise PastError(f"--mpp is of models, but {options.name} is a detector; leave it out.")
     try:
-        fetched = fetch_model(options.name, options.source, options.sha256, options.mpp, told)
+        if is_detector:
+            fetched = fetch_detector(options.name, options.source, options.sha256, told)
+        else:
+            fetched = fetch_model(options.name, options.source, options.sha256, options.mpp, told)
     except KeyboardInterrupt as exc:
         raise Cancelled("cancelled; the same command goes on where it stopped.") from exc
     finally:
         line.close()
+    if is_detector:
+        print(f"{options.name}  weights of a detector, for --detector {options.name}")
+        print(f"  path        {fetched.model}")
+        print(f"  fetched     SHA-256 {fetched.sha256}")
+        return 0
     model = load_model(fetched.model)
     print("\n".join(_entry(model)))
     print(f"  checkpoint  SHA-256 {fetched.sha256}")

@@ -8,6 +8,19 @@ from napari_past.optical_density import RUIFROK_DAB, RUIFROK_HEMATOXYLIN, Vector
 from napari_past.stain.dab import given_dab_stains
 from napari_past.types import Cutoffs, Rect
 
+SAME_MPP = 0.01
+"""µm/px that differ by less share of the larger are one, rounded."""
+
+
+def um_per_px(text: str) -> float:
+    """µm per pixel."""
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of µm per pixel; write it as 0.25, with a point"
+        ) from exc
+
 
 def rectangle(text: str) -> Rect:
     """The rectangle that "X,Y,W,H" in µm means."""

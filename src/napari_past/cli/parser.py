@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_past import __version__
-from napari_past.cli.option_values import cutoffs, gene_names, marker_names, series
+from napari_past.cli.option_values import cutoffs, gene_names, marker_names, series, um_per_px
 from napari_past.cli.run_options import DEFAULT_DETECTOR, DEFAULT_MODEL, add_run_options
 from napari_past.cli.validate_options import add_matched_options, add_tissue_options
 from napari_past.types import RESEARCH_USE
@@ -83,18 +83,19 @@ def _add_models(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         help="make a validation file of `napari-past validate` this lab's evidence",
     )
     source.add_argument("--own", action="store_true", help="go back to the model's own evidence")
-    fetch = _command(actions, "fetch", "get published weights and make them a model file")
-    fetch.add_argument("name", metavar="NAME", help="past")
+    fetch = _command(actions, "fetch", "get the published weights of a model or a detector")
+    fetch.add_argument("name", metavar="NAME", help="past, a model; or instanseg, a detector")
     fetch.add_argument(
         "--from",
         dest="source",
         metavar="FILE|URL",
-        help="the checkpoint, or its address; without it, the hub (or a mirror, HF_ENDPOINT)",
+        help="the published file, or its address; without it, where it is published (the hub, or a "
+        "mirror, HF_ENDPOINT)",
     )
     fetch.add_argument("--sha256", metavar="HEX", help="that the file must have")
     fetch.add_argument(
         "--mpp",
-        type=float,
+        type=um_per_px,
         metavar="M",
         help="µm/px that the image tower reads, where it is known better than the assumption",
     )
@@ -153,7 +154,7 @@ def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     )
     score.add_argument("--rois", type=Path, metavar="FILE.geojson", help="QuPath annotations")
     score.add_argument(
-        "--mpp", type=float, metavar="M", help="µm per level-0 pixel of the slide, for --rois"
+        "--mpp", type=um_per_px, metavar="M", help="µm per level-0 pixel of the slide, for --rois"
     )
     score.add_argument(
         "--include-unscored",
@@ -165,7 +166,12 @@ def _add_score(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         metavar="NAME|PATH",
         help="that made the values, for the calibrations in its card; not needed where it ships",
     )
-    score.add_argument("--out", type=Path, metavar="FILE.csv", help="the table as CSV")
+    score.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.csv",
+        help="the table as CSV, in place of one that is there",
+    )
 
 
 def _add_report(commands: argparse._SubParsersAction[OneLineParser]) -> None:
@@ -277,7 +283,7 @@ def _command(
 
 def _mpp_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--mpp", type=float, metavar="M", help="µm per level-0 pixel; overrides the file's own"
+        "--mpp", type=um_per_px, metavar="M", help="µm per level-0 pixel; overrides the file's own"
     )
 
 

@@ -13,7 +13,9 @@ from napari_past.cells import get_detector
 from napari_past.cli.archive import Archive
 from napari_past.cli.destination import Destination, check_free, destinations, is_folder
 from napari_past.cli.progress import ProgressLine
+from napari_past.cli.run_options import DEFAULT_DETECTOR
 from napari_past.cli.slide_list import AskedSlides, asked_slides
+from napari_past.cli.slide_record import written_to
 from napari_past.cli.slide_run import (
     Places,
     analyse,
@@ -38,7 +40,7 @@ def execute(options: Namespace) -> int:
     wanted = destinations(asked.slides, options.out, options.format, many)
     to_folder = is_folder(options.out, many)
     if not to_folder:
-        check_free([wanted[0].file], _inputs(options, wanted[0]), options.force)
+        check_free(written_to(wanted[0].file), _inputs(options, wanted[0]), options.force)
     _check_options(options, asked)
     model = _assay(options)
     symbols = chosen_genes(model, options.genes)
@@ -110,6 +112,12 @@ def _check_options(options: Namespace, asked: AskedSlides) -> None:
 
 
 def _assay(options: Namespace) -> Assay:
+    given = options.cells is not None and options.detector != DEFAULT_DETECTOR
+    if given and not options.detector.startswith("ihc-"):  # these say that the stain is measured
+        raise PastError(
+            f"--cells brings the cells, so --detector {options.detector} has none to find; give "
+            "one of the two."
+        )
     model = assay_of(options.model, get_detector(options.detector), options.device)
     if options.stain_vectors is not None:
         if not isinstance(model, MeasuredStain):

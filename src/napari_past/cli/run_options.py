@@ -34,8 +34,8 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         "--detector",
         default=DEFAULT_DETECTOR,
         metavar="NAME|WEIGHTS.pt",
-        help="stain-log for H&E; ihc-nuclear or ihc-membrane for real IHC, whose DAB is measured; "
-        "or a file of InstanSeg",
+        help="stain-log for H&E, or instanseg where `models fetch` got it, or a TorchScript file "
+        "of InstanSeg; ihc-nuclear or ihc-membrane for real IHC, whose DAB is measured",
     )
     run.add_argument(
         "--stain-vectors",

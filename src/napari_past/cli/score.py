@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_past.calibration.calibrated import beyond_origin, calibrated_rows, calibrations_of
+from napari_past.cli.option_values import SAME_MPP
 from napari_past.cli.table_told import table_told
 from napari_past.engine import chosen_cutoffs
 from napari_past.engine.unreadable import unreadable_lines, unreadable_mm2, unreadable_rects
@@ -40,8 +41,6 @@ DISPLAY_CLASSES = (
 NO_AREA = "density: the area of the slide is not known; score regions with --rois"
 UNREADABLE_MM2 = "unreadable_mm2"
 INSUFFICIENT = "insufficient"
-SAME_MPP = 0.01
-"""µm/px that differ by less share of the larger are one, rounded."""
 
 
 def execute(options: Namespace) -> int:

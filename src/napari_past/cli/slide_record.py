@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from napari_past.errors import CannotWrite
 from napari_past.files import atomic_write, file_sha256
+from napari_past.io.csv_table import sidecar_of
 
 FOLDER = ".napari-past"
 SCHEMA = 1
@@ -48,6 +49,8 @@ class SlideRecord:
     """What the result depends on besides, as it was asked for."""
     sha256: str = ""
     """Of the file, or of all files in the folder that a ``.zarr`` is, with their names."""
+    beside_sha256: str = ""
+    """Of the file that is written beside it, the provenance of a ``.csv``."""
     size_bytes: int = 0
     changed_ns: int = 0
     cells: int = 0
@@ -134,14 +137,25 @@ def _place(folder: Path, file: str) -> Path:
 
 def standing(record: SlideRecord, path: Path) -> Standing:
     """What became of a result; its content is read only where size or date differ."""
-    if not os.path.lexists(path):
+    if os.path.lexists(path):
+        size_bytes, changed_ns = stamp(path)
+        if size_bytes != record.size_bytes:
+            return Standing.CHANGED
+        if changed_ns != record.changed_ns and content_sha256(path) != record.sha256:
+            return Standing.CHANGED
+    if not all(os.path.lexists(part) for part in written_to(path)):
         return Standing.MISSING
-    size_bytes, changed_ns = stamp(path)
-    if size_bytes != record.size_bytes:
-        return Standing.CHANGED
-    if changed_ns != record.changed_ns and content_sha256(path) != record.sha256:
-        return Standing.CHANGED
-    return Standing.WHOLE
+    return Standing.WHOLE if beside_sha256(path) == record.beside_sha256 else Standing.CHANGED
+
+
+def written_to(path: Path) -> list[Path]:
+    """A result's own file or folder, then what is written beside it."""
+    return [path, sidecar_of(path)] if path.suffix.lower() == ".csv" else [path]
+
+
+def beside_sha256(path: Path) -> str:
+    """64 hex digits of what is written beside a result; empty where nothing is."""
+    return "".join(file_sha256(part) for part in written_to(path)[1:])
 
 
 def stamp(path: Path) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 import time
@@ -16,6 +17,7 @@ from napari_past.cells import BroughtCells, GivenCells, area_within
 from napari_past.cli.brought_file import brought_file
 from napari_past.cli.destination import CELLS_PER_MM2, Destination, check_room
 from napari_past.cli.models import evidence_line
+from napari_past.cli.option_values import SAME_MPP
 from napari_past.cli.progress import ProgressLine
 from napari_past.engine import (
     Assay,
@@ -216,7 +218,14 @@ def analyse(
     lines = [
         f"{destination.file}: {len(cells)} cells, {len(plan.tiles)} tiles, {seconds:.1f} s",
         f"  area   {analysed(plan, cells.excluded)}",
-        *(f"  note   {n}" for n in [*slide.faults, *_notes(cells, job.brought, mismatched)]),
+        *(
+            f"  note   {n}"
+            for n in [
+                *_mpp_note(slide),
+                *slide.faults,
+                *_notes(cells, job.brought, mismatched),
+            ]
+        ),
     ]
     return Outcome(
         len(cells),
@@ -279,7 +288,8 @@ def _head_lines(model: Assay, symbols: Sequence[str]) -> list[str]:
 def asked_notes(model: Assay, asked: list[str] | str | None) -> list[str]:
     """What is to be minded of the names that were asked for."""
     resolved = [model.resolve(name) for name in asked] if isinstance(asked, list) else []
-    return [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
+    notes = [f"  note   {r.label}: {r.note}" for r in resolved if r.note]
+    return list(dict.fromkeys(notes))  # a marker and its gene may both be asked for
 
 
 def _notes(cells: Cells, brought: BroughtCells | None, mismatched: str) -> list[str]:
@@ -295,6 +305,20 @@ def _notes(cells: Cells, brought: BroughtCells | None, mismatched: str) -> list[
         empty = "No tissue was found there" if brought is None else "No cell lies there"
         notes.append(f"{empty}, so the table has no cells.")
     return notes + unlike_lines(cells.slide_unlike_training, cells.unlike_training > 1)
+
+
+def _mpp_note(slide: Slide) -> list[str]:
+    """That the file knows better, perhaps: every size and density depends on it."""
+    stated = slide.metadata.mpp
+    if (
+        not slide.mpp_given
+        or stated is None
+        or math.isclose(stated, slide.require_mpp(), rel_tol=SAME_MPP)
+    ):
+        return []
+    return [
+        f"{slide.name} states {stated:.4g} µm/px, but {slide.require_mpp():.4g} was given and used."
+    ]
 
 
 def _gene_line(symbols: Sequence[str], model: Model) -> str:

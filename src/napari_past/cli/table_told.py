@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 from anndata.io import read_elem
 
 from napari_past.errors import BadTable
+from napari_past.hdf5 import open_hdf5
 from napari_past.io import read_cells
 from napari_past.io.csv_table import csv_header, csv_provenance
 from napari_past.io.provenance import KEY
@@ -26,8 +26,10 @@ def table_columns(path: Path) -> list[str]:
     if path.suffix.lower() != ".h5ad":
         return [str(name) for name in read_cells(path).var_names]
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return [str(name) for name in read_elem(file["var"]).index]
+    except BadTable:
+        raise
     except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
         raise BadTable(f"{path.name} is damaged ({exc}); write it again.") from exc
 
@@ -38,7 +40,7 @@ def table_told(path: Path) -> Mapping[str, object]:
         return csv_provenance(path)
     if path.suffix.lower() != ".h5ad":
         return as_mapping(read_cells(path).uns.get(KEY))
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         return as_mapping(read_elem(file[f"uns/{KEY}"])) if f"uns/{KEY}" in file else {}
 
 

@@ -103,7 +103,7 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "slide": {
             "name": plan.slide_name,
             "fingerprint": plan.key.fingerprint,
-            "series": plan.key.series,
+            **({} if plan.slide.series is None else {"series": plan.slide.series}),
             "mpp": plan.key.slide_mpp,
             "width_px": plan.slide_size_px[0],
             "height_px": plan.slide_size_px[1],
@@ -146,7 +146,7 @@ def add_brought(adata: AnnData, brought: BroughtCells) -> None:
     """
     obs = adata.obs
     for name, values in brought.columns.items():
-        column = name.replace("/", " per ")  # a slash would make a group of an HDF5 file
+        column = name
         while column in obs or column in VIEWER_COLUMNS or column.endswith("_class"):
             column = f"{column}{BROUGHT_SUFFIX}"
         if values.dtype.kind in "OUS":

@@ -101,6 +101,7 @@ def run_tile(
                 "again: finished tiles are kept."
             ) from exc
         if _stamp(slide_ref) == stamp:
+            slide.check_unchanged()  # of folders and addresses that stamp tells nothing
             return result
         # The file was touched while it was read: opened again, it may turn out to be another.
 
@@ -192,7 +193,7 @@ def _nuclear_od(
 def _stamp(ref: SlideRef) -> tuple[int, int]:
     """Changes when another file takes the slide's place: its cells are not the old one's.
 
-    Constant for an address: its server is asked with every read.
+    Constant for an address, and for what changes within a folder.
     """
     path = local_path(ref.path)
     if path is None:

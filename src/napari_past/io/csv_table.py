@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from anndata import AnnData
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write, existing_file
 from napari_past.io.cell_ids import position_ids
+from napari_past.io.empty_texts import EMPTY_TEXTS, empty_texts, with_empty_texts
 from napari_past.io.expression import OnRows, expression_blocks, no_step
 from napari_past.io.file_columns import (
     FileColumn,
@@ -38,6 +40,7 @@ from napari_past.io.provenance import (
     as_mapping,
     check_schema,
 )
+from napari_past.io.settled import settled
 from napari_past.stain import CLASS_NAMES
 
 OWN_COLUMNS = (
@@ -46,6 +49,8 @@ OWN_COLUMNS = (
 )  # fmt: skip
 """Columns that are never genes."""
 _PLACES = ("id", "x_um", "y_um")
+_MOST_COLUMNS = 100_000
+_DECIMAL_COMMA = re.compile(rb"-?\d+,\d+([eE][+-]?\d+)?")
 
 
 def sidecar_of(path: Path) -> Path:
@@ -67,7 +72,7 @@ def write_csv(adata: AnnData, path: str | Path, on_rows: OnRows = no_step) -> No
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
-    target = Path(path)
+    target, adata = Path(path), settled(adata)
     outlines = [key for key in (OUTLINE, CELL_OUTLINE) if key in adata.obsm]
     columns = obs_file_columns(adata, (*_PLACES, *outlines))
     genes = gene_file_names(adata, (*_PLACES, *outlines, *(c.name for c in columns)))
@@ -84,7 +89,7 @@ def write_csv(adata: AnnData, path: str | Path, on_rows: OnRows = no_step) -> No
             quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
             part.to_csv(f, header=False, index=False, lineterminator="\n", quoting=quoting)
     with atomic_write(sidecar_of(target)) as unfinished:
-        told = {**to_json(adata, columns, genes), "empty_texts": _empty_texts(adata, columns)}
+        told = {**to_json(adata, columns, genes), EMPTY_TEXTS: empty_texts(adata, columns)}
         text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
         unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
 
@@ -105,20 +110,6 @@ def _rows(
     parts += [pd.Series(outline_texts(adata.obsm[key][rows]), index) for key in outlines]
     joint = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
     return joint.set_axis(range(joint.shape[1]), axis=1)
-
-
-def _empty_texts(adata: AnnData, columns: tuple[FileColumn, ...]) -> JsonObject:
-    """Rows of each column whose text is empty: without it, an empty field is a missing value. True
-    for all of a column that misses none."""
-    told: JsonObject = {}
-    for column in columns:
-        if column.is_text:
-            values = adata.obs[column.key]
-            empty = (values.astype(object) == "").to_numpy(dtype=bool, na_value=False)
-            if empty.any():
-                rows = [int(row) for row in np.flatnonzero(empty)]
-                told[column.name] = list(rows) if values.isna().any() else True
-    return told
 
 
 def read_csv(path: str | Path) -> AnnData:
@@ -150,7 +141,8 @@ def read_csv(path: str | Path) -> AnnData:
         if key in frame
     }
     if ours:
-        texts = _with_empty_texts(frame, columns, told)
+        empty = as_mapping(told.get(EMPTY_TEXTS))
+        texts = {c.name: with_empty_texts(frame[c.name], c, empty) for c in columns}
         obs = pd.DataFrame(
             {c.key: restored(texts[c.name].to_numpy(), c, ids) for c in columns}, index=ids
         )
@@ -183,23 +175,6 @@ def _told_frame(
     )
 
 
-def _with_empty_texts(
-    frame: pd.DataFrame, columns: tuple[FileColumn, ...], told: JsonObject
-) -> dict[str, pd.Series]:
-    """The columns with their missing texts as None."""
-    empty = as_mapping(told.get("empty_texts"))
-    found = {c.name: frame[c.name] for c in columns}
-    for column in columns:
-        rows = empty.get(column.name, [])
-        if column.is_text and rows is not True:
-            values = found[column.name].astype(object)
-            missing = (values == "").to_numpy()
-            kept = [r for r in rows if isinstance(r, int)] if isinstance(rows, list) else []
-            missing[[r for r in kept if 0 <= r < len(missing)]] = False
-            found[column.name] = values.where(~missing, None)
-    return found
-
-
 def csv_header(source: Path) -> list[str]:
     """The names of a CSV file's columns."""
     return [str(name) for name in csv_frame(source, rows=0).columns]
@@ -220,8 +195,11 @@ def csv_frame(
         What stands for a missing value in each column; without it, what pandas takes for one.
     """
     try:
+        separator, decimal = _dialect(source)
         return pd.read_csv(
             source,
+            sep=separator,
+            decimal=decimal,
             usecols=columns,
             nrows=rows,
             dtype=dict.fromkeys(texts, str),
@@ -236,6 +214,19 @@ def csv_frame(
             f"{source.name} cannot be read as a CSV table ({exc}); give a comma-separated UTF-8 "
             "file with a header line."
         ) from exc
+
+
+def _dialect(source: Path) -> tuple[str, str]:
+    """What separates columns, and whole numbers from decimals: spreadsheets write semicolons where
+    a comma stands in numbers."""
+    with source.open("rb") as file:
+        header, row = file.readline(_MOST_COLUMNS * 64), file.readline(1 << 20)
+    separator = max(b",", b";", key=header.count)
+    if header.count(separator) > _MOST_COLUMNS:
+        raise ValueError(f"it has more than {_MOST_COLUMNS} columns")
+    numbers = (_DECIMAL_COMMA.fullmatch(field.strip()) for field in row.split(b";"))
+    commas = separator == b";" and any(numbers)
+    return separator.decode(), "," if commas else "."
 
 
 def csv_centers_um(frame: pd.DataFrame, source: Path) -> np.ndarray:

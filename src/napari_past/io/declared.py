@@ -22,6 +22,11 @@ def check_declared(file: h5py.File | zarr.Group, source: Path) -> None:
         declared = sum(_zarr_sizes(file))
     else:
         stored, declared = source.stat().st_size, sum(_hdf5_sizes(file))
+    check_size(declared, stored, source)
+
+
+def check_size(declared: int, stored: int, source: Path) -> None:
+    """Raise `BadTable` where a file declares far more bytes of values than it has."""
     if declared > max(_LEAST, _MOST_EXPANSION * stored):
         raise BadTable(
             f"{source.name} declares {declared / 1e9:.0f} GB of values but holds "

@@ -25,11 +25,13 @@ from napari_past.io.provenance import (
     plain,
     stamped,
 )
+from napari_past.io.settled import free_name
 from napari_past.quality import UNSCORED_KINDS
 from napari_past.stain import CLASS_NAMES
 
 _OWN = ("obs_columns", "columns", "coordinates", "genes", "mpp", "geometry", "empty_texts")
 """Of the JSON: what is of the file, not of the table."""
+_UNNAMED = "unnamed"
 _NULLABLE = ("boolean", "Int64", "Float64", "string", "str")
 _DTYPES = {
     "object", "category", "bool", *_NULLABLE, "float16", "float32", "float64",
@@ -96,7 +98,7 @@ def obs_file_columns(
     used = set(taken)
     return tuple(
         FileColumn(
-            name=_free(named(str(key)), used),
+            name=free_name(named(str(key)) or _UNNAMED, used),
             key=str(key),
             dtype=str(adata.obs[key].dtype),
             unit=unit_of(str(key)),
@@ -111,15 +113,7 @@ def gene_file_names(
 ) -> tuple[str, ...]:
     """A column's name for each gene, neither among the `taken` nor another's."""
     used = set(taken)
-    return tuple(_free(named(str(gene)), used) for gene in adata.var_names)
-
-
-def _free(name: str, used: set[str]) -> str:
-    free, number = name, 2
-    while free in used:
-        free, number = f"{name} ({number})", number + 1
-    used.add(free)
-    return free
+    return tuple(free_name(named(str(gene)) or _UNNAMED, used) for gene in adata.var_names)
 
 
 def _kinds(column: pd.Series) -> dict:
@@ -267,8 +261,10 @@ def restored(
         with np.errstate(invalid="ignore", over="ignore"):
             return numbers.astype(np.dtype(widened))
     if kind == "category" and column.categories:
-        place = {str(category): code for code, category in enumerate(column.categories)}
-        codes = raw.map(lambda v: place.get(str(v), -1)).where(~missing, -1)
+        place: dict[object, int] = {str(c): code for code, c in enumerate(column.categories)}
+        # Numbers beside missing ones come as floats: 1.0 is the category 1.
+        place |= {c: code for code, c in enumerate(column.categories)}
+        codes = raw.map(lambda v: place.get(v, place.get(str(v), -1))).where(~missing, -1)
         kinds = pd.Index(column.categories, dtype=object if _texts(column.categories) else None)
         made = pd.Categorical.from_codes(codes.to_numpy(np.int64), kinds, ordered=column.ordered)
         return pd.Series(made, index=raw.index)

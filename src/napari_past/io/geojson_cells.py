@@ -16,6 +16,7 @@ from anndata import AnnData
 from napari_past.errors import MissingPixelSize
 from napari_past.files import atomic_write
 from napari_past.io.cell_ids import named_id
+from napari_past.io.empty_texts import EMPTY_TEXTS, empty_texts
 from napari_past.io.expression import OnRows, expression_blocks, no_step
 from napari_past.io.file_columns import FileColumn, to_json
 from napari_past.io.geojson_names import (
@@ -28,6 +29,7 @@ from napari_past.io.geojson_names import (
 )
 from napari_past.io.outlines import CELL_OUTLINE, OUTLINE
 from napari_past.io.provenance import KEY, Provenance
+from napari_past.io.settled import settled
 from napari_past.space import level0_px_from_um
 from napari_past.stain import CLASS_COLOURS, CLASS_NAMES
 
@@ -75,9 +77,15 @@ def write_geojson(
         raise MissingPixelSize(
             "GeoJSON is in pixels, but the table does not tell µm/px; give it with mpp=… or --mpp."
         )
+    adata = settled(adata)
     columns, genes = names_of(adata)
     geometry = "geometry is in level-0 pixels of mpp µm, (x, y); centroids and areas are in µm"
-    told = {**to_json(adata, columns, genes), "mpp": mpp, "geometry": geometry}
+    told = {
+        **to_json(adata, columns, genes),
+        EMPTY_TEXTS: empty_texts(adata, columns),
+        "mpp": mpp,
+        "geometry": geometry,
+    }
     member = json.dumps(told, ensure_ascii=False, allow_nan=False)
     with atomic_write(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as f:
         f.write(f'{{"type":"FeatureCollection","{KEY}":{member},"features":[')
@@ -132,7 +140,7 @@ def _block(
         metadata = {} if _UUID.fullmatch(ids[i]) else {ORIGINAL_ID: ids[i]}
         for column, told in zip(described, lines, strict=True):
             text = told[i]
-            if text is not None:
+            if text:
                 metadata[column.name] = text
         if metadata:
             properties["metadata"] = metadata

@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from napari_past.errors import BadTable
 from napari_past.io.cell_ids import named_id, position_ids
+from napari_past.io.empty_texts import EMPTY_TEXTS, with_empty_texts
 from napari_past.io.file_columns import (
     FileColumn,
     columns_from_json,
@@ -144,7 +145,7 @@ class _Read:
         centers_um = joined(self._centers, np.zeros((0, 2)))
         areas_um2 = joined(self._areas, np.zeros(0))
         ids = position_ids(centers_um) if None in self.ids else []
-        ids = [given or ids[i] for i, given in enumerate(self.ids)]
+        ids = [ids[i] if given is None else given for i, given in enumerate(self.ids)]
         if len(set(ids)) < len(ids):
             raise BadTable(f"{document.source.name} has two cells with one id; export it again.")
         numbers = self._numbers.matrix()
@@ -157,16 +158,11 @@ class _Read:
             )
             uns: dict[str, object] = uns_from_json(told)
         else:
-            # A slash would make a group of an HDF5 file.
-            columns: dict[str, object] = {
-                name.replace("/", " per "): numbers[:, place[name]] for name in sorted(place)
-            }
+            columns: dict[str, object] = {name: numbers[:, place[name]] for name in sorted(place)}
             columns["area_um2"] = areas_um2.astype(np.float32)
             for name in sorted(set(self._texts.names) - {ORIGINAL_ID}):
                 given = pd.Series(self._texts.column(name), index=ids, dtype=object)
-                columns[name.replace("/", " per ")] = (
-                    given.astype("category") if name == CLASSIFICATION else given
-                )
+                columns[name] = given.astype("category") if name == CLASSIFICATION else given
             obs = pd.DataFrame(columns, index=ids)
             slide: dict[str, object] = {"mpp": self._mpp}
             uns = {"schema_version": SCHEMA_VERSION, "research_use": RESEARCH_USE, "slide": slide}
@@ -184,7 +180,11 @@ class _Read:
         ids: list[str],
     ) -> pd.Series:
         if not _is_number(column):
-            return restored(self._texts.column(column.name), column, ids)
+            texts = pd.Series(self._texts.column(column.name), index=ids, dtype=object)
+            empty = self._document.told.get(EMPTY_TEXTS)
+            if isinstance(empty, dict):  # an early version wrote them
+                texts = with_empty_texts(texts, column, empty)
+            return restored(texts.to_numpy(), column, ids)
         values = numbers[:, place[column.name]]
         if is_class(column):
             known = np.isfinite(values) & (values >= 0) & (values < len(CLASS_NAMES))

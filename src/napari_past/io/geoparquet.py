@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 
+from napari_past.io.expression import ROWS
 from napari_past.io.outline_text import outline_shapes
 
 VERSION = "1.1.0"
@@ -58,6 +59,12 @@ def shapes_or_points(
 def wkb(shapes: npt.NDArray[np.object_]) -> pa.Array:
     """Geometries as a column of binaries; null for None."""
     return pa.array(shapely.to_wkb(shapes, byte_order=1), type=pa.binary())
+
+
+def geometries(column: pa.ChunkedArray) -> Iterator[npt.NDArray[np.object_]]:
+    """What `wkb` wrote, in blocks."""
+    for start in range(0, len(column), ROWS):
+        yield shapely.from_wkb(column.slice(start, ROWS).to_numpy())
 
 
 def bounds_of(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import anndata
-import h5py
 from anndata import AnnData
 
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write, existing_file
+from napari_past.hdf5 import open_hdf5, written_here
 from napari_past.io.anndata_form import incoming, outgoing
 from napari_past.io.declared import check_declared
+from napari_past.io.settled import settled
 
 
 def write_h5ad(adata: AnnData, path: str | Path) -> None:
@@ -25,13 +26,14 @@ def write_h5ad(adata: AnnData, path: str | Path) -> None:
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
-    table = outgoing(adata)
+    table = outgoing(settled(adata))
     with atomic_write(path) as unfinished:
         try:
             table.write_h5ad(unfinished, compression="gzip", compression_opts=1)
         except Exception as exc:
             exc.add_note(f"while writing {Path(path).name}")
             raise
+    written_here(path)
 
 
 def read_h5ad(path: str | Path) -> AnnData:
@@ -44,7 +46,7 @@ def read_h5ad(path: str | Path) -> AnnData:
     """
     source = existing_file(path)
     try:
-        with h5py.File(source, "r") as file:
+        with open_hdf5(source) as file:
             check_declared(file, source)
         adata = anndata.read_h5ad(source)
     except BadTable:

@@ -18,6 +18,7 @@ from anndata.io import read_elem, sparse_dataset
 from napari_past.errors import BadTable, NotScorable, PastError, UnknownGene
 from napari_past.files import existing_file
 from napari_past.genes import Resolved, resolve
+from napari_past.hdf5 import open_hdf5
 from napari_past.io.csv_table import (
     OWN_COLUMNS,
     csv_centers_um,
@@ -100,7 +101,7 @@ def read_marker_table(path: str | Path, gene: str) -> MarkerTable:
 
 def _from_h5ad(source: Path, gene: str) -> MarkerTable:
     try:
-        file = h5py.File(source, "r")
+        file = open_hdf5(source)
     except OSError as exc:
         raise BadTable(
             f"{source.name} cannot be read as an AnnData file ({exc}); give an intact .h5ad file."

@@ -14,6 +14,7 @@ import zarr
 from anndata.io import read_elem
 
 from napari_past.errors import BadTable
+from napari_past.hdf5 import open_hdf5
 from napari_past.io.csv_table import csv_frame, csv_header, csv_provenance
 from napari_past.io.file_columns import var_from_json
 from napari_past.io.geojson_reading import read_geojson
@@ -95,7 +96,7 @@ def read_origin(path: Path) -> Origin:
 
 def _of_h5ad(path: Path) -> Origin:
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5(path)
     except OSError as exc:
         raise BadTable(f"{path.name} is damaged ({exc}); write it again.") from exc
     with file:

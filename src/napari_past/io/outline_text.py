@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import shapely
 
 from napari_past.errors import BadTable
+from napari_past.io.expression import ROWS
 from napari_past.io.outlines import MOST_VERTICES, padded
 
 _DECIMALS_UM = 3
@@ -43,6 +45,20 @@ def outlines_of_shapes(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.float3
     return whole
 
 
+def outlines_of_blocks(blocks: Iterable[npt.NDArray[np.object_]]) -> npt.NDArray[np.float32]:
+    """As `outlines_of_shapes`, of geometries in blocks: all at once as objects they would take
+    several times the room of their vertices."""
+    parts = [outlines_of_shapes(shapes) for shapes in blocks]
+    width = max((part.shape[1] for part in parts), default=1)
+    whole = np.full((sum(map(len, parts)), width, 2), np.nan, np.float32)
+    stop = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[stop - len(part) : stop, : part.shape[1]] = part
+        stop -= len(part)
+    return whole
+
+
 def outline_texts(outlines_um: npt.NDArray[np.floating]) -> list[str]:
     """Each row's polygon as well-known text in µm, to 1 nm; empty where it has none."""
     shapes = outline_shapes(outlines_um)
@@ -58,9 +74,11 @@ def outlines_of_texts(texts: pd.Series, source: Path) -> npt.NDArray[np.float32]
     BadTable
         A text that is no geometry.
     """
-    given = np.array([t if isinstance(t, str) and t else None for t in texts], dtype=object)
+    given = texts.where(texts.notna() & (texts != ""), None).to_numpy(dtype=object)
     try:
-        return outlines_of_shapes(shapely.from_wkt(given))
+        return outlines_of_blocks(
+            shapely.from_wkt(given[start : start + ROWS]) for start in range(0, len(given), ROWS)
+        )
     except (shapely.errors.ShapelyError, TypeError, ValueError) as exc:
         raise BadTable(
             f"{source.name} has an outline that is no polygon as well-known text ({exc}); correct "

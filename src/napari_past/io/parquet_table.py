@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from napari_past.errors import BadTable
 from napari_past.files import atomic_write, existing_file
+from napari_past.io.declared import check_size
 from napari_past.io.expression import OnRows, expression_blocks, no_step
 from napari_past.io.file_columns import (
     FileColumn,
@@ -36,14 +37,17 @@ from napari_past.io.geoparquet import (
     OUTLINE_COLUMN,
     bounds_of,
     geo_metadata,
+    geometries,
     shapes_or_points,
     wkb,
 )
-from napari_past.io.outline_text import outline_shapes, outlines_of_shapes
+from napari_past.io.outline_text import outline_shapes, outlines_of_blocks
 from napari_past.io.outlines import CELL_OUTLINE, OUTLINE
 from napari_past.io.provenance import KEY, JsonObject, check_schema
+from napari_past.io.settled import settled
 
 _PLACES = ("id", OUTLINE_COLUMN, "x_um", "y_um")
+_VALUE_BYTES = 8
 _NO_VECTORS = ("spatial", OUTLINE, CELL_OUTLINE)
 _ARROW = {
     "string": pa.string(), "str": pa.string(), "object": pa.string(), "boolean": pa.bool_(),
@@ -66,6 +70,7 @@ def write_parquet(adata: AnnData, path: str | Path, on_rows: OnRows = no_step) -
     CannotWrite
         The folder is missing or read-only, or the disk is full.
     """
+    adata = settled(adata)
     schema, columns, vectors = _schema(adata)
     with (
         atomic_write(path) as unfinished,
@@ -199,8 +204,11 @@ def parquet_provenance(source: Path, file: pq.ParquetFile) -> JsonObject:
     Raises
     ------
     BadTable
-        Written by a later version.
+        Written by a later version, or it declares far more values than it holds.
     """
+    groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
+    values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
+    check_size(_VALUE_BYTES * values, source.stat().st_size, source)
     text = (file.schema_arrow.metadata or {}).get(KEY.encode())
     told = json.loads(text) if text else {}
     found: JsonObject = told if isinstance(told, dict) else {}
@@ -210,19 +218,15 @@ def parquet_provenance(source: Path, file: pq.ParquetFile) -> JsonObject:
 
 def _table(table: pa.Table, told: JsonObject, source: Path) -> AnnData:
     names = set(table.column_names)
-    shapes = None
-    if OUTLINE_COLUMN in names:
-        shapes = shapely.from_wkb(table[OUTLINE_COLUMN].to_numpy())
-    centers_um = _read_centers(table, shapes, source)
+    centers_um = _read_centers(table, source)
     given = table["id"].to_pylist() if "id" in names else range(table.num_rows)
     ids = [str(name) for name in given]
     if len(set(ids)) < len(ids):
         raise BadTable(f"{source.name} has two rows with one id; give every cell its own.")
     obsm: dict[str, npt.NDArray] = {"spatial": centers_um}
-    if shapes is not None:
-        obsm[OUTLINE] = outlines_of_shapes(shapes)
-    if CELL_COLUMN in names:
-        obsm[CELL_OUTLINE] = outlines_of_shapes(shapely.from_wkb(table[CELL_COLUMN].to_numpy()))
+    for key, name in ((OUTLINE, OUTLINE_COLUMN), (CELL_OUTLINE, CELL_COLUMN)):
+        if name in names:
+            obsm[key] = outlines_of_blocks(geometries(table[name]))
     for field in table.schema:
         if pa.types.is_fixed_size_list(field.type):
             block = table[field.name].combine_chunks()
@@ -241,14 +245,13 @@ def _table(table: pa.Table, told: JsonObject, source: Path) -> AnnData:
     return AnnData(X=expression, obs=obs, var=var, obsm=obsm, uns=uns)
 
 
-def _read_centers(
-    table: pa.Table, shapes: npt.NDArray[np.object_] | None, source: Path
-) -> npt.NDArray[np.float64]:
+def _read_centers(table: pa.Table, source: Path) -> npt.NDArray[np.float64]:
     if {"x_um", "y_um"} <= set(table.column_names):
         places = [table[name].to_numpy().astype(np.float64) for name in ("x_um", "y_um")]
         centers_um = np.stack(places, axis=1)
-    elif shapes is not None:
-        middle = shapely.centroid(shapes)
+    elif OUTLINE_COLUMN in table.column_names:
+        found = [shapely.centroid(shapes) for shapes in geometries(table[OUTLINE_COLUMN])]
+        middle = np.concatenate(found) if found else np.zeros(0, dtype=object)
         centers_um = np.stack([shapely.get_x(middle), shapely.get_y(middle)], axis=1)
     else:
         raise BadTable(

@@ -20,9 +20,10 @@ from napari_past.io.geoparquet import (
     OUTLINE_COLUMN,
     bounds_of,
     geo_metadata,
+    geometries,
     wkb,
 )
-from napari_past.io.outline_text import outline_shapes, outlines_of_shapes
+from napari_past.io.outline_text import outline_shapes, outlines_of_blocks
 from napari_past.io.provenance import plain
 
 FILE = "shapes.parquet"
@@ -138,7 +139,7 @@ def read_outlines(folder: Path, ids: list[str]) -> npt.NDArray[np.float32]:
         return np.full((len(ids), 1, 2), np.nan, np.float32)
     table = pq.read_table(folder / FILE, columns=[CELL_ID, OUTLINE_COLUMN])
     place = {name: row for row, name in enumerate(table[CELL_ID].to_pylist())}
-    found = outlines_of_shapes(shapely.from_wkb(table[OUTLINE_COLUMN].to_numpy()))
+    found = outlines_of_blocks(geometries(table[OUTLINE_COLUMN]))
     rows = np.array([place.get(name, -1) for name in ids], dtype=np.int64)
     outlines = np.full((len(ids), found.shape[1], 2), np.nan, np.float32)
     outlines[rows >= 0] = found[rows[rows >= 0]]

@@ -24,6 +24,7 @@ from napari_past.io.declared import check_declared
 from napari_past.io.expression import OnRows, expression_blocks, no_step
 from napari_past.io.outlines import CELL_OUTLINE, OUTLINE, outline_array
 from napari_past.io.provenance import KEY
+from napari_past.io.settled import settled
 from napari_past.io.spatialdata_image import write_image
 from napari_past.io.spatialdata_shapes import (
     put_attributes,
@@ -68,9 +69,10 @@ def write_zarr(
     CannotWrite
         The parent folder is missing or read-only, another folder is there, or the disk is full.
     """
+    adata = settled(adata)
     with atomic_folder(path) as folder:
         root = zarr.open_group(folder, mode="w", zarr_format=3)
-        told = outgoing(adata[:0]).uns[KEY]
+        told = outgoing(adata[:0], plain_names=True).uns[KEY]
         put_attributes(root, {_ATTRS: {"version": _VERSIONS["container"]}, KEY: told})
         shapes = root.create_group("shapes")
         outlined = _outlined(adata)
@@ -97,7 +99,7 @@ def _outlined(adata: AnnData) -> npt.NDArray[np.bool_]:
 def _write_table(
     tables: zarr.Group, adata: AnnData, regions: npt.NDArray[np.object_], on_rows: OnRows
 ) -> None:
-    form = outgoing(adata)
+    form = outgoing(adata, plain_names=True)
     named = sorted(set(regions.tolist()))
     obs, uns = form.obs, dict(form.uns)
     attrs: dict[str, object] = dict.fromkeys(("region", "region_key", "instance_key"))
@@ -138,7 +140,7 @@ def _write_table(
 
 
 def _free(name: str, obs: pd.DataFrame) -> str:
-    while name in obs:
+    while name in {str(column).lower() for column in obs}:
         name = f"{name}_"
     return name
 

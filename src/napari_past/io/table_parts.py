@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-
 from napari_past.errors import BadTable
 from napari_past.files import existing_file
+from napari_past.hdf5 import open_hdf5
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,15 @@ def read_table_parts(path: str | Path) -> TableParts:
     """
     source = existing_file(path)
     try:
-        with h5py.File(source, "r") as file:
+        with open_hdf5(source) as file:
             obs = file["obs"]
             names = obs.attrs["column-order"]
             index = obs[obs.attrs["_index"]]
             layers = tuple(str(name) for name in file.get("layers", {}))
             return TableParts(tuple(str(name) for name in names), layers, len(index))
-    except (OSError, KeyError, AttributeError, TypeError) as exc:
+    except BadTable:
+        raise
+    except Exception as exc:  # a damaged file fails in h5py in many ways
         raise BadTable(
             f"{source.name} cannot be read as an AnnData file ({exc}); give an intact .h5ad file."
         ) from exc

@@ -26,10 +26,12 @@ import numpy.typing as npt
 import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem
-from scipy.sparse import csc_array, csr_array, vstack
+from scipy.sparse import csc_array, csr_array
 
 from napari_past.errors import BadTable, PastError, UnknownGene
 from napari_past.files import atomic_write, existing_file
+from napari_past.hdf5 import open_hdf5, written_here
+from napari_past.model.bank_columns import write_columns
 from napari_past.model.labels import Labels
 
 KEY = "napari_past_bank"
@@ -41,8 +43,6 @@ TYPE, PATIENT, STUDY = "cell_type", "patient", "study"
 LENGTH_TOLERANCE = 0.01
 """float16 moves the length of a vector by a thirtieth of this."""
 
-_CHUNK = 65_536
-_GENES_AT_ONCE = 64
 _SMALL_BYTES = 64 << 20
 _MOST_PACKED = 200
 """Unit vectors are packed to nine tenths, counts to a fifth."""
@@ -260,28 +260,8 @@ def write_bank(
     with atomic_write(path) as unfinished:
         table.write_h5ad(unfinished)
         with h5py.File(unfinished, "r+") as file:
-            _write_columns(file, parts, shape)
-
-
-def _write_columns(file: h5py.File, parts: list[csc_array], shape: tuple[int, int]) -> None:
-    """``X`` as CSC, a few genes at a time: putting blocks of rows together takes them twice."""
-    if "X" in file:
-        del file["X"]
-    group = file.create_group("X")
-    group.attrs.update({"encoding-type": "csc_matrix", "encoding-version": "0.1.0"})
-    group.attrs["shape"] = np.array(shape, np.int64)
-    counts = sum((np.diff(part.indptr).astype(np.int64) for part in parts), np.zeros(shape[1], int))
-    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    group.create_dataset("indptr", data=starts)
-    packed = {"chunks": (_CHUNK,), "compression": "gzip", "compression_opts": 1, "shuffle": True}
-    data = group.create_dataset("data", (starts[-1],), np.float32, maxshape=(None,), **packed)
-    rows = group.create_dataset("indices", (starts[-1],), np.int32, maxshape=(None,), **packed)
-    for first in range(0, shape[1], _GENES_AT_ONCE):
-        last = min(first + _GENES_AT_ONCE, shape[1])
-        some = csc_array(vstack([part[:, first:last] for part in parts], format="csc"))
-        some.sort_indices()
-        data[starts[first] : starts[last]] = some.data
-        rows[starts[first] : starts[last]] = some.indices
+            write_columns(file, parts, shape)
+    written_here(path)
 
 
 def read_bank(path: str | Path) -> Bank:
@@ -371,7 +351,7 @@ def _damage_told(source: Path) -> Iterator[None]:
 
 def _opened(source: Path) -> h5py.File:
     try:
-        return h5py.File(source, "r")
+        return open_hdf5(source)
     except OSError as exc:
         raise BadTable(
             f"{source.name} cannot be read as a reference bank ({exc}); give an intact .h5ad file "

@@ -10,6 +10,7 @@ import argparse
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def _is_made(target: Path, mpp: float | None) -> bool:
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     """Tensors by their published names, mapped from the file, not read."""
     try:
+        _check_stored(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as exc:
@@ -139,6 +141,17 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
             f"checkpoint."
         )
     return {str(key): value for key, value in state.items()}
+
+
+def _check_stored(path: Path) -> None:
+    """Raise ValueError where a part of the file is packed: it may unpack to any size, and PyTorch
+    packs nothing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.file_size > part.compress_size:
+                raise ValueError(f"its part {part.filename} is packed, as PyTorch never does")
 
 
 def _check(

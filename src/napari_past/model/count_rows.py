@@ -23,6 +23,7 @@ from scipy import sparse
 
 from napari_past.errors import BadTable
 from napari_past.files import existing_file
+from napari_past.hdf5 import open_hdf5
 
 _ENTRIES_AT_ONCE = 1 << 24
 """Of a matrix stored by columns: what is held to turn it into rows, about 0.4 GB."""
@@ -160,7 +161,7 @@ def _opened(path: Path) -> Iterator[Any]:
         return
     source = existing_file(path)
     try:
-        file = h5py.File(source, "r")
+        file = open_hdf5(source)
     except OSError as exc:
         raise BadTable(
             f"{source.name} cannot be read as an AnnData file ({exc}); give an intact .h5ad file "

@@ -71,7 +71,7 @@ def fetch_model(
         ``HF_ENDPOINT``.
     sha256
         64 hex digits that the fetched file must have; None takes the hub's own, where it comes
-        from there.
+        from there. An address needs them; a file that lies here may go without.
     mpp
         µm/px of the crops that the image tower reads; None as `convert_checkpoint` has it.
     told
@@ -85,17 +85,23 @@ def fetch_model(
     BadModel
         The file is not the one that was meant, or no checkpoint that can be used.
     PastError
-        It cannot be had from here.
+        It cannot be had from here, or nothing says what it must be.
     CannotWrite
     """
     if name not in PUBLISHED:
         if name in bundled_models():
             raise UnknownModel(f"{name} comes with the package: there is nothing to fetch.")
         raise UnknownModel(
-            f"Nothing is known of where {name!r} is published; fetch one of {', '.join(PUBLISHED)}."
+            f"Nothing is known of where {name!r} is published; fetch one of "
+            f"{', '.join([*PUBLISHED, *DETECTORS])}."
         )
     sha256 = _digits(sha256)
     if source is not None and source.startswith(_WEB):
+        if sha256 is None:
+            raise PastError(
+                f"Nothing is fetched unchecked: give the SHA-256 that {source} must have with "
+                "--sha256, or download it yourself and give it with --from FILE."
+            )
         part = download(source, made_models_folder(), told)
         try:
             digest = _checked(part, sha256, source)

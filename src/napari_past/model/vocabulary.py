@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from anndata.io import read_elem
@@ -17,6 +16,7 @@ from anndata.io import read_elem
 from napari_past.errors import BadTable
 from napari_past.files import existing_file
 from napari_past.genes.gene_table import gene_table
+from napari_past.hdf5 import open_hdf5
 
 ASSAYS = {"MERFISH": 7, "CosMx": 8, "Xenium": 9}
 """The technologies that have a token."""
@@ -214,8 +214,10 @@ def _one_case(name: str) -> bool:
 def _read_genes(path: Path) -> tuple[str, ...]:
     if path.suffix == ".h5ad":
         try:
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path) as file:
                 names = [str(name) for name in read_elem(file["var"]).index]
+        except BadTable:
+            raise
         except Exception as exc:  # a damaged file fails in h5py or anndata in many ways
             raise BadTable(
                 f"{path.name} cannot be read as an AnnData file ({exc}); give the .h5ad whose "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +20,12 @@ from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.annotations import Annotations, History, KeptCutoffs, joined
 from napari_past.plugin.autosave import Autosave, NotReadNow
 from napari_past.plugin.region_rings import ring_of, same_places, same_regions
-from napari_past.plugin.region_shapes import add_regions_layer, complete_names, regions_of
+from napari_past.plugin.region_shapes import (
+    add_regions_layer,
+    colours_of_roles,
+    complete_names,
+    regions_of,
+)
 from napari_past.plugin.timers import settling_timer
 from napari_past.slide import Slide
 from napari_past.space import world_from_um
@@ -33,6 +40,7 @@ class Annotating(QObject):
 
     restored = Signal()
     """Other regions, notes or cut-offs took the place of those there were."""
+    _written = Signal(object)
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -46,7 +54,11 @@ class Annotating(QObject):
         self._missed = False
         """Whether what was said of the slide before could not be read, and may be there."""
         self._drawing = False
-        self._timer = settling_timer(self, _SAVE_AFTER_MS, self._save)
+        self._timer = settling_timer(self, _SAVE_AFTER_MS, self._save_beside)
+        # One thread: states are written in the order in which they came.
+        self._writer = ThreadPoolExecutor(1, "annotations")
+        self._writing: Future[None] | None = None
+        self._written.connect(self._on_written)
 
     @property
     def cell_notes(self) -> Mapping[str, str]:
@@ -168,8 +180,56 @@ class Annotating(QObject):
         self._unsaved = True
         self._timer.start()
 
+    def _save_beside(self) -> None:
+        """Write the state there is now in another thread: hundreds of cores take a while."""
+        if self._writing is not None:
+            # It may be older than what is to be written: that goes next.
+            self._timer.start()
+            return
+        if self._missed:
+            self._save()
+            return
+        if self._slide is None or not self._unsaved:
+            return
+        self._unsaved = False
+        self._writing = self._writer.submit(self._autosave.save, *self._slide, self._history.now)
+        self._writing.add_done_callback(self._tell_written)
+
+    def _tell_written(self, writing: Future[None]) -> None:
+        # The window may have been closed meanwhile, and this object with it.
+        with contextlib.suppress(RuntimeError):
+            self._written.emit(writing)
+
+    def _on_written(self, writing: Future[None]) -> None:
+        if writing is not self._writing:
+            return
+        try:
+            self._wait_until_written()
+        except PastError as exc:
+            show_error(str(exc))
+
+    def _wait_until_written(self) -> None:
+        """What is being written is written, or counts as unsaved.
+
+        Raises
+        ------
+        CannotWrite
+            It could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            try:
+                writing.result()
+            except BaseException:
+                self._unsaved = True
+                raise
+
     def _save(self) -> None:
+        """Write what is not written yet, now: the slide is left."""
         self._timer.stop()
+        # What could not be written a moment ago is tried again here, and told of here.
+        with contextlib.suppress(PastError):
+            self._wait_until_written()
         if self._slide is None or not self._unsaved:
             return
         try:
@@ -223,9 +283,14 @@ class Annotating(QObject):
         # Another name or role of the same shapes: to draw hundreds anew takes a while.
         drawn = regions_of(layer) if len(layer.data) == len(regions) else ()
         if not (regions and same_places(drawn, regions)):
-            layer.data = []
+            if len(layer.data):
+                layer.data = []
             if regions:
-                layer.add_polygons([world_from_um(ring_of(region)) for region in regions])
+                layer.add_polygons(
+                    [world_from_um(ring_of(region)) for region in regions],
+                    # Hundreds of shapes would be drawn anew for other colours.
+                    edge_color=colours_of_roles([region.role for region in regions]),
+                )
         told = [(region.name, region.role) for region in regions]
         layer.features = pd.DataFrame(told, columns=["name", "role"], dtype=object)
         complete_names(layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import Signal
@@ -22,6 +23,7 @@ from napari_past.model.tokens import SPECIES
 from napari_past.model.vocabulary import ASSAYS
 from napari_past.plugin.bank_build import BankBuild
 from napari_past.plugin.bank_request import BankRequest
+from napari_past.plugin.latest import Latest
 from napari_past.plugin.path_field import PathField
 from napari_past.plugin.telling_dialog import TellingDialog
 from napari_past.plugin.wrapped_label import WrappedLabel
@@ -100,6 +102,8 @@ class BankDialog(TellingDialog):
         layout.addLayout(buttons)
         self.resize(WIDTH_PX, self.sizeHint().height())
 
+        self._reading = Latest(self)
+        self._reading.ready.connect(self._on_parts)
         self.cells.changed.connect(self._on_cells)
         self.start.clicked.connect(self._on_start)
         self.stop.clicked.connect(self.cancel)
@@ -145,16 +149,19 @@ class BankDialog(TellingDialog):
         )
 
     def _on_cells(self) -> None:
-        self.tell("")
-        parts = TableParts((), (), 0)
-        if self.cells.text:
-            try:
-                parts = read_table_parts(self.cells.text)
-                self.tell(f"{parts.cells:,} cells.")
-            except PastError as exc:
-                self.tell(str(exc))
-        self._offer(parts)
+        self._offer(TableParts((), (), 0))
         self._propose()
+        self.tell("Reading the columns …")
+        self._reading.ask(partial(_parts_of, self.cells.text))
+        self._arrange()
+
+    def _on_parts(self, parts: TableParts | str) -> None:
+        if isinstance(parts, str):
+            self.tell(parts)
+        else:
+            self.tell(f"{parts.cells:,} cells.")
+            self._offer(parts)
+        self._arrange()
 
     def _offer(self, parts: TableParts) -> None:
         """The columns and layers of a table, the usual ones chosen."""
@@ -212,9 +219,20 @@ class BankDialog(TellingDialog):
         """What can be done now."""
         running = self.build.running
         able = self._model is not None and self._model.card.cell_tower is not None
-        self.start.setEnabled(able and not running)
+        # Until then nobody has chosen the columns.
+        self.start.setEnabled(able and not running and not self._reading.busy)
         self.stop.setEnabled(running)
         self.progress.setVisible(running)
+
+
+def _parts_of(path: str) -> TableParts | str:
+    """Columns and layers of a table, or in one sentence why there are none; empty without path."""
+    if not path:
+        return ""
+    try:
+        return read_table_parts(path)
+    except PastError as exc:
+        return str(exc)
 
 
 def _chosen(box: QComboBox) -> str:

@@ -19,7 +19,8 @@ from napari_past.plugin.wrapped_label import WrappedLabel
 
 FOUND = "Found on the slide"
 FILES = (
-    "Cells (*.geojson *.geojson.gz *.json *.h5ad *.parquet *.csv *.tif *.tiff *.png *.npy *.zip);;"
+    "Cells (*.geojson *.geojson.gz *.json *.h5ad *.parquet *.csv *.tif *.tiff *.png *.npy *.npz "
+    "*.zip *.roi *.txt);;"
     "All files (*)"
 )
 _TIP = (

@@ -91,7 +91,9 @@ class DensityView(QObject):
             # Nobody shall read the places of another gene, or of other cut-offs, meanwhile.
             self._asked = None
             self._show(None)
-        self._timer.start()
+        # Its own layers make the table be scored anew, and that would have it look again.
+        if not self._is_asked(request, self._unscored.used):
+            self._timer.start()
 
     def _find(self) -> None:
         self._timer.stop()
@@ -104,8 +106,9 @@ class DensityView(QObject):
             # The table grows meanwhile, in the GUI thread: what it holds already never changes.
             values, centers = shown.values, session.table.centers_um[: request.cells]
             mask = self._unscored.used
-            # Its own layers make the table be scored anew, and that would have it look again.
-            if self._asked is not None and self._asked[0] == request and self._asked[1] is mask:
+            if self._is_asked(request, mask):
+                # It counted as busy until now.
+                self.changed.emit()
                 return
             self._asked = request, mask
 
@@ -115,6 +118,10 @@ class DensityView(QObject):
 
             self._latest.ask(work)
         self.changed.emit()
+
+    def _is_asked(self, request: DensityRequest | None, mask: QualityMask | None) -> bool:
+        """Whether this is what was last looked for."""
+        return self._asked is not None and self._asked[0] == request and self._asked[1] is mask
 
     def _on_found(self, found: Densities) -> None:
         self._show(found)

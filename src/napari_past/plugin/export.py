@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid5
 
@@ -12,12 +13,14 @@ from anndata import AnnData
 
 from napari_past.engine import Cells, chosen_genes
 from napari_past.engine.cells import ID_NAMESPACE
-from napari_past.errors import Cancelled
+from napari_past.errors import Cancelled, RegionError
 from napari_past.genes import Resolved
 from napari_past.io import check_cells_writable, write_cells
 from napari_past.io.provenance import KEY, MISMATCH
+from napari_past.plugin.tma_cores import NONE_TOLD, Columns, grid_of_regions
 from napari_past.slide import Slide
 from napari_past.stain import CLASS_NAMES, classes
+from napari_past.tma import add_cores
 from napari_past.types import Cutoffs, Region
 
 
@@ -28,11 +31,13 @@ def exported_table(
     regions: Sequence[Region] = (),
     notes: Mapping[str, str] | None = None,
     mismatch: str = "",
+    core_columns: Columns = NONE_TOLD,
 ) -> AnnData:
     """The panel's markers and the gene in view, its class, and each cell's regions and note.
 
-    ``obs`` gains ``<marker>_class``, ``regions`` (names joined by "; "), ``ignored`` and ``note``;
-    ``uns["napari_past"]`` tells the cut-offs in use.
+    ``obs`` gains ``<marker>_class``, ``regions`` (names joined by "; "), ``ignored`` and ``note``,
+    with a tissue microarray's cores ``core`` and ``case`` too; ``uns["napari_past"]`` tells the
+    cut-offs in use.
 
     Parameters
     ----------
@@ -40,6 +45,8 @@ def exported_table(
         By `note_keys`.
     mismatch
         Where the slide looks like the other kind of stain, the sentence that says so.
+    core_columns
+        What is told of the cores among the regions.
     """
     genes = dict.fromkeys([*gene.symbols, *chosen_genes(cells.model, None)])
     adata = cells.to_anndata(list(genes))
@@ -67,6 +74,11 @@ def exported_table(
             names[inside] = [f"{n}; {region.name}" if n else region.name for n in names[inside]]
         adata.obs["regions"] = names
         adata.obs["ignored"] = ignored
+        # Two regions of one core's name: the table shows it, and the regions are told all the same.
+        with suppress(RegionError):
+            grid = grid_of_regions(regions, core_columns)
+            if grid is not None:
+                add_cores(adata, grid)
     if notes:
         adata.obs["note"] = [notes.get(key, "") for key in note_keys(cells)]
     return adata
@@ -92,6 +104,7 @@ def export_cells(
     embed_image: bool = False,
     on_share: Callable[[float], None] = lambda share: None,
     cancelled: Callable[[], bool] = lambda: False,
+    core_columns: Columns = NONE_TOLD,
 ) -> None:
     """Write the cells in the format of the path's suffix, with their regions and notes.
 
@@ -103,6 +116,8 @@ def export_cells(
         Whether a .zarr holds the slide's pixels too.
     on_share, cancelled
         Told and asked while it is written.
+    core_columns
+        What is told of the cores among the regions.
 
     Raises
     ------
@@ -112,7 +127,7 @@ def export_cells(
     Cancelled
     """
     check_cells_writable(path)
-    table = exported_table(cells, gene, cutoffs, regions, notes, mismatch)
+    table = exported_table(cells, gene, cutoffs, regions, notes, mismatch, core_columns)
     if cancelled():
         raise Cancelled(f"{path.name} was not written.")
     write_cells(

@@ -57,14 +57,14 @@ class Exporting(QObject):
             show_warning(nothing_shown(session.model))
             return
         regions, mask = self._scores.regions(), self._unscored.mask
-        notes = dict(self._annotating.cell_notes)
+        notes, columns = dict(self._annotating.cell_notes), self._annotating.core_columns
 
         def work(job: Job) -> int:
             cells = session.cells()
             cells.quality = mask
             export_cells(
                 cells, shown.resolved, shown.cutoffs, target, regions, notes, session.mismatch,
-                session.slide, embed_image, job.tell, job.cancelled,
+                session.slide, embed_image, job.tell, job.cancelled, columns,
             )  # fmt: skip
             return len(cells)
 

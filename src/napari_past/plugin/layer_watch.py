@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from napari.layers import Layer
 
-_EVENTS = ("data", "set_data", "paint", "labels_update", "scale", "translate", "affine", "units")
+_EVENTS = ("data", "paint", "labels_update", "scale", "translate", "affine", "units")
+"""Not ``set_data``: napari tells it whenever a layer is drawn anew."""
 
 
 class LayerWatch:

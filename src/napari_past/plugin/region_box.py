@@ -21,6 +21,7 @@ from napari_past.plugin.density_box import DensityBox
 from napari_past.plugin.region_shapes import ROLES
 from napari_past.plugin.region_table import RegionTable
 from napari_past.plugin.tma_box import TmaBox
+from napari_past.plugin.tma_cores import NONE_TOLD, Columns
 from napari_past.plugin.unscored_box import UnscoredBox
 from napari_past.plugin.wrapped_label import WrappedLabel
 from napari_past.stain import ScoreTable
@@ -105,11 +106,17 @@ class RegionBox(QWidget):
             self._notes[name] = text
             self.note_given.emit(name, text)
 
-    def set_table(self, table: ScoreTable | None, note: str) -> None:
-        """Scores and what must be told with them; without scores only the note."""
+    def set_table(self, table: ScoreTable | None, note: str, told: Columns = NONE_TOLD) -> None:
+        """Scores and what must be told with them; without scores only the note.
+
+        Parameters
+        ----------
+        told
+            What is told of cores, by name.
+        """
         self.table.setVisible(table is not None)
         self.remark.setVisible(table is not None)
-        self.table.set_table(table)
+        self.table.set_table(table, told)
         self.note.setText(note)
         self.note.setVisible(bool(note))
         self.density.setVisible(table is not None)

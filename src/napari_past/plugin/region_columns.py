@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from napari_past.stain import ScoreRow, ScoreRules
@@ -34,7 +34,7 @@ def columns_of(rules: ScoreRules) -> tuple[Column, ...]:
         Column("Region\nrole", lambda r: f"{r.region}\n{r.role}", lambda r: _name_key(r.region)),
         Column("n", lambda r: f"{r.n}", lambda r: r.n, "Cells that have a class."),
         Column(
-            "% pos.",
+            "%\npos.",
             lambda r: number_text(r.pct_positive, 1),
             lambda r: r.pct_positive,
             "Cells of class 1+ or higher, of n.",
@@ -96,9 +96,11 @@ def sorted_rows(rows: Sequence[ScoreRow], column: Column, descending: bool) -> l
     return [*with_key, *without, *slide]
 
 
-def row_tip(row: ScoreRow) -> str:
-    """All that is known of one region, a line each."""
+def row_tip(row: ScoreRow, told: Mapping[str, str] | None = None) -> str:
+    """All that is known of one region, a line each; `told` is what a spreadsheet tells of it."""
     lines = [f"{row.region}: {row.denominator}", row.insufficient, *real_stain_lines(row)]
+    if told:
+        lines.insert(1, ", ".join(f"{name} {text}" for name, text in told.items()))
     if row.rules.allred and row.allred is not None:
         lines.append(f"{row.rules.allred_name} {row.allred_text}")
     if row.rules.hot_spot and row.hot_spot is not None:

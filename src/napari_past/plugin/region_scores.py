@@ -155,7 +155,7 @@ class RegionScores(QObject):
 
     def _on_scored(self, scored: Scored | None, note: str) -> None:
         self._scored = scored
-        self._box.set_table(self.table, note)
+        self._box.set_table(self.table, note, self._annotating.core_columns)
         if not self._stepping:
             self.changed.emit()
 

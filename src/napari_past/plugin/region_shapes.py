@@ -51,6 +51,11 @@ def add_regions_layer(viewer: napari.Viewer) -> Shapes:
     return layer
 
 
+def get_ready() -> None:
+    """What napari loads for the first shape, over a second, is loaded; call it in any thread."""
+    Shapes(ndim=2)
+
+
 def complete_names(layer: Shapes) -> None:
     """Number the shapes that have no name yet, and colour every shape by its role."""
     if "name" not in layer.features or "role" not in layer.features:
@@ -77,10 +82,16 @@ def complete_names(layer: Shapes) -> None:
         colour_by_role(layer)
 
 
+def colours_of_roles(roles: Iterable[str]) -> npt.NDArray[np.float32]:
+    """(n, 4) RGBA, 0–1, of shapes with these roles."""
+    named = [ROLE_COLOURS.get(role, ROLE_COLOURS[IGNORE]) for role in roles]
+    rgba: npt.NDArray[np.float32] = transform_color(named)
+    return rgba
+
+
 def colour_by_role(layer: Shapes) -> None:
     """Give the shapes' edges the colours of their roles."""
-    roles = layer.features["role"]
-    colours = transform_color([ROLE_COLOURS.get(r, ROLE_COLOURS[IGNORE]) for r in roles])
+    colours = colours_of_roles(layer.features["role"])
     # Setting it draws every shape anew.
     if not np.allclose(layer.edge_color, colours):
         layer.edge_color = colours
@@ -103,6 +114,9 @@ def keep_edges_visible(layers: Iterable[Layer], canvas_mpp: float) -> None:
             # Setting it draws every shape anew.
             if not np.allclose(widths, width_um, rtol=0.1):
                 layer.edge_width = width_um
+                # napari tells nobody, and the canvas shows the former width until something else is
+                # drawn.
+                layer.events.edge_width()
 
 
 def set_role(layer: Shapes, role: str) -> None:

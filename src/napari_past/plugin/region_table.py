@@ -7,12 +7,14 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from napari_past.plugin.region_columns import Column, columns_of, row_tip, sorted_rows
+from napari_past.plugin.tma_cores import NONE_TOLD, Columns
 from napari_past.stain import PLAIN_GENE, ScoreRow, ScoreTable
 
 _ROW_HEIGHT = 36
 _MOST_ROWS = 6
-_LEAST_NAME_PX = 76
-_MARGIN_PX = 10
+_MOST_NAME_PX = 76
+"""Longer names are cut where other columns need the room."""
+_MARGIN_PX = 7
 """Beside the text of a column."""
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -30,6 +32,7 @@ class RegionTable(QTableWidget):
         super().__init__()
         self._columns: tuple[Column, ...] = ()
         self._rows: tuple[ScoreRow, ...] = ()
+        self._told = NONE_TOLD
         self._order: list[int] = []
         """Number of the row in each line."""
         self._sorted: tuple[str, bool] | None = None
@@ -51,7 +54,7 @@ class RegionTable(QTableWidget):
         header.setSectionsClickable(True)
         header.sectionClicked.connect(self._on_header)
         font = self.font()
-        font.setPointSizeF(font.pointSizeF() * 0.9)
+        font.setPointSizeF(font.pointSizeF() * 0.85)
         self.setFont(font)
         header.setFont(font)
         self.cellDoubleClicked.connect(self._on_double_clicked)
@@ -63,8 +66,15 @@ class RegionTable(QTableWidget):
         number = self._selected_row
         return "" if number is None else self._rows[number].region
 
-    def set_table(self, table: ScoreTable | None) -> None:
-        """Show other scores; sorting and selection stay."""
+    def set_table(self, table: ScoreTable | None, told: Columns = NONE_TOLD) -> None:
+        """Show other scores; sorting and selection stay.
+
+        Parameters
+        ----------
+        told
+            What is told of cores, by name: the case stands in the place of the role.
+        """
+        self._told = told
         number = self._selected_row
         named = None if number is None else self._rows[number].region
         self._rows = () if table is None else table.rows
@@ -112,7 +122,8 @@ class RegionTable(QTableWidget):
         self.setUpdatesEnabled(True)
 
     def _fill_line(self, line: int, row: ScoreRow) -> None:
-        tip = row_tip(row)
+        told = self._told.get(row.region, {})
+        tip = row_tip(row, told)
         for j, column in enumerate(self._columns):
             item = self.item(line, j)
             if item is None:
@@ -121,6 +132,8 @@ class RegionTable(QTableWidget):
                     item.setTextAlignment(_RIGHT)
                 self.setItem(line, j, item)
             text = column.text(row)
+            if j == 0 and told.get("case"):
+                text = f"{row.region}\n{told['case']}"
             for part in text.split("\n"):
                 self._longest[j] = max(self._longest.get(j, ""), part, key=len)
             if item.text() != text:
@@ -142,7 +155,10 @@ class RegionTable(QTableWidget):
             if wanted > self.columnWidth(j) or not self._rows:
                 self.setColumnWidth(j, wanted)
         others = sum(self.columnWidth(j) for j in range(1, len(self._columns)))
-        self.setColumnWidth(0, max(_LEAST_NAME_PX, self.viewport().width() - others))
+        longest = self.fontMetrics().horizontalAdvance(self._longest.get(0, ""))
+        head = self.horizontalHeader().sectionSizeHint(0)
+        least = min(_MOST_NAME_PX, max(longest + _MARGIN_PX, head))
+        self.setColumnWidth(0, max(least, self.viewport().width() - others))
         bar = self.horizontalScrollBar()
         wide = self.columnWidth(0) + others > self.viewport().width()
         height = self.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 6

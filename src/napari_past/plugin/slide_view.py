@@ -109,12 +109,15 @@ class SlideView:
     def hide(self) -> None:
         """Show no cells, until some are shown again."""
         self.table = self.shown = None
-        layers = (self.points, self.map, self.outlines, self.types.layer)
-        there = [layer for layer in layers if layer is not None and layer in self._viewer.layers]
         # Nobody may have shown those again that were hidden before.
-        self._hidden += [layer for layer in there if layer.visible]
+        self._hidden += [layer for layer in self._layers() if layer.visible]
         for layer in self._hidden:
             layer.visible = False
+
+    def remove(self) -> None:
+        """Take the layers out of the viewer."""
+        for layer in self._layers():
+            self._viewer.layers.remove(layer)
 
     def toggle_stain(self) -> None:
         """Hide or show the cells' colours, near and far."""
@@ -249,6 +252,11 @@ class SlideView:
             self.outlines.data = labels
 
     # ---- order and visibility ----------------------------------------------------------------
+
+    def _layers(self) -> list[Layer]:
+        """Those that are in the viewer."""
+        layers = (self.points, self.map, self.outlines, self.types.layer)
+        return [layer for layer in layers if layer is not None and layer in self._viewer.layers]
 
     def _take_note_of_eye(self) -> None:
         """The eye in the layer list counts, also for the layer that takes the place of another."""

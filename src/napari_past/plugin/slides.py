@@ -10,6 +10,7 @@ from napari_past.plugin.pixel_size import bounds_of, in_pixels
 from napari_past.plugin.reader import slide_ref
 from napari_past.plugin.slide_box import SlideBox
 from napari_past.plugin.slide_view import SlideView
+from napari_past.plugin.timers import settling_timer
 from napari_past.types import Rect, SlideRef
 
 
@@ -26,6 +27,10 @@ class Slides(QObject):
         """The slide that is worked on."""
         self._known: list[Layer] = []
         self._views: dict[Layer, SlideView] = {}
+        self._gone: list[SlideView] = []
+        """Of slides that are not in the viewer any more."""
+        # Not at once: napari may be in the middle of taking out several layers by their places.
+        self._clearing = settling_timer(self, 0, self._clear_gone)
         box.chosen.connect(self._on_chosen)
 
     @property
@@ -64,7 +69,12 @@ class Slides(QObject):
         slides = [layer for layer in self._viewer.layers if slide_ref(layer.metadata) is not None]
         opened = [layer for layer in slides if layer not in self._known]
         self._known = slides
-        self._views = {layer: view for layer, view in self._views.items() if layer in slides}
+        for layer in [layer for layer in self._views if layer not in slides]:
+            # Else these cells would lie on the next slide.
+            view = self._views.pop(layer)
+            view.hide()
+            self._gone.append(view)
+            self._clearing.start()
         current = self.layer if self.layer in slides else (slides[-1] if slides else None)
         if opened:
             current = opened[-1]
@@ -73,6 +83,11 @@ class Slides(QObject):
 
     def _on_chosen(self, name: str) -> None:
         self._choose(next((layer for layer in self._viewer.layers if layer.name == name), None))
+
+    def _clear_gone(self) -> None:
+        gone, self._gone = self._gone, []
+        for view in gone:
+            view.remove()
 
     def _choose(self, layer: Image | None) -> None:
         if layer is self.layer:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QInputDialog,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -40,6 +41,9 @@ class TmaBox(QWidget):
         self.button.setToolTip("Cores of a tissue microarray, scored one by one.")
         self.menu = QMenu(self)
         self.button.setMenu(self.menu)
+        # napari's style leaves no room for the arrow of the menu.
+        self.button.setStyleSheet("QPushButton { padding-right: 18px; }")
+        self.button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.note = WrappedLabel()
         menu = self.menu
         menu.setToolTipsVisible(True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from napari_past.tma import TmaCore, TmaGrid, core_name, position_of
 from napari_past.tma.grid import in_order
@@ -17,6 +18,7 @@ NO_CORE = f"{IGNORE} (no core)"
 """Role of the region of a missing core."""
 Columns = Mapping[str, Mapping[str, str]]
 """What is told of each core, by its name and by the names of a spreadsheet's columns."""
+NONE_TOLD: Columns = MappingProxyType({})
 
 
 def regions_of_cores(grid: TmaGrid) -> tuple[Region, ...]:
@@ -84,9 +86,14 @@ def renamed(
 
 def told_in_short(grid: TmaGrid) -> str:
     """As "8 rows x 12 columns: 91 cores, 5 missing, 40 cases"."""
-    parts = [f"{len(grid.present)} cores"]
+    parts = [_counted(len(grid.present), "core")]
     if grid.missing:
         parts.append(f"{len(grid.missing)} missing")
     if grid.cases:
-        parts.append(f"{len(grid.cases)} cases")
-    return f"{grid.rows} rows x {grid.columns} columns: {', '.join(parts)}"
+        parts.append(_counted(len(grid.cases), "case"))
+    rows, columns = _counted(grid.rows, "row"), _counted(grid.columns, "column")
+    return f"{rows} x {columns}: {', '.join(parts)}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -18,7 +18,7 @@ from napari_past.plugin.desk import Desk
 from napari_past.plugin.job import Job
 from napari_past.plugin.jobs import Jobs
 from napari_past.plugin.region_scores import RegionScores
-from napari_past.plugin.region_shapes import BY_SCORE, colour_by_role, complete_names
+from napari_past.plugin.region_shapes import BY_SCORE, colour_by_role, complete_names, get_ready
 from napari_past.plugin.session import Session
 from napari_past.plugin.tma_box import TmaBox
 from napari_past.plugin.tma_cores import (
@@ -90,6 +90,7 @@ class TmaView(QObject):
         slide = session.slide
 
         def work(job: Job) -> tuple[Session, TmaGrid]:
+            get_ready()
             return session, find_cores(slide, diameter_um=diameter_um, cancelled=job.cancelled)
 
         self._jobs.run(work, "Finding the cores", self._on_found, stoppable=True)
@@ -102,6 +103,7 @@ class TmaView(QObject):
         mpp = session.slide.require_mpp()
 
         def work(job: Job) -> tuple[Session, TmaGrid]:
+            get_ready()
             return session, read_tma(path, mpp)
 
         self._jobs.run(work, "Reading the grid", self._on_found, stoppable=True)
@@ -133,7 +135,7 @@ class TmaView(QObject):
         def done(found: object) -> None:
             assert isinstance(found, TmaGrid)
             self._annotating.set_cores(self._scores.regions(), columns_of_grid(found))
-            self.follow()
+            self._after_change()
 
         self._jobs.run(work, "Reading the cases", done, stoppable=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from napari_past.slide.remote import Remote
+from napari_past.slide.access.remote import Remote
 
 _BLOCK_BYTES = 65536
 _BLOCKS = 16

@@ -12,10 +12,10 @@ import numpy as np
 import zarr
 
 from napari_past.errors import DamagedSlide, NotASlide, PastError
+from napari_past.slide.access.folder import Folder
+from napari_past.slide.access.remote import SMALL_BYTES, Remote
 from napari_past.slide.fingerprint import METADATA, SAMPLED_FILES, Part, ReadPart, RemotePart
-from napari_past.slide.folder import Folder
 from napari_past.slide.planes import ZarrPlane, check_rgb8
-from napari_past.slide.remote import SMALL_BYTES, Remote
 from napari_past.slide.series import chosen_series, slide_names, unique_names
 from napari_past.slide.units import plausible_mpp, um_per_unit
 from napari_past.slide.zarr_chunks import ROOM_BYTES, chunk_rule

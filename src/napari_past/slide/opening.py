@@ -6,8 +6,11 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from napari_past.errors import NotASlide, SlideError, SlideUnreachable
+from napari_past.slide.access.folder import LocalFolder, RemoteFolder
+from napari_past.slide.access.patience import is_passing
+from napari_past.slide.access.range_file import BLOCK_BYTES, LocalFile, RangeFile, RemoteFile
+from napari_past.slide.access.remote import Remote
 from napari_past.slide.fingerprint import LocalPart, Part, RemotePart
-from napari_past.slide.folder import LocalFolder, RemoteFolder
 from napari_past.slide.omezarr import (
     SIGNS,
     ZarrContent,
@@ -16,9 +19,6 @@ from napari_past.slide.omezarr import (
     sampled_parts,
 )
 from napari_past.slide.openslide import SUFFIXES, dicom_files, is_dicom, open_openslide
-from napari_past.slide.patience import is_passing
-from napari_past.slide.range_file import BLOCK_BYTES, LocalFile, RangeFile, RemoteFile
-from napari_past.slide.remote import Remote
 from napari_past.slide.source import Source, stamp_of
 from napari_past.slide.tiff import open_tiff
 
@@ -147,9 +147,16 @@ def _of_remote_zarr(remote: Remote, series: int | str | None) -> Source:
             return sampled_parts(remote, found)
         return [RemotePart(key, remote, size) for key, size in listed.items()]
 
-    return _zarr_source(
-        found, content, stamp=lambda: remote.digests(found.metadata), close=remote.close
-    )
+    there: list[str] = []
+
+    def stamp() -> Hashable:
+        if not there:
+            told = remote.digests(found.metadata)
+            there.extend(k for k, digest in zip(found.metadata, told, strict=True) if digest)
+            return tuple(digest for digest in told if digest)
+        return remote.digests(there)
+
+    return _zarr_source(found, content, stamp, close=remote.close)
 
 
 def _zarr_source(

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_past.errors import DamagedSlide, PastError, SlideError, SlideUnreachable
+from napari_past.slide.access.patience import is_passing
 from napari_past.slide.fingerprint import Part
-from napari_past.slide.patience import is_passing
 from napari_past.types import Rgb
 
 

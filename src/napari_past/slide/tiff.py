@@ -17,11 +17,16 @@ from typing import IO, Any, cast
 import zarr
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
-from napari_past.errors import DamagedSlide, PastError, SlideError
+from napari_past.errors import DamagedSlide, PastError, SlideError, UnsupportedPixels
+from napari_past.slide.access.range_file import RangeFile
 from napari_past.slide.planes import check_rgb8, unsupported
-from napari_past.slide.range_file import RangeFile
 from napari_past.slide.series import chosen_series, slide_names, unique_names
-from napari_past.slide.tiff_facts import tiff_mpp_xy, tiff_objective, tiff_vendor
+from napari_past.slide.tiff_facts import (
+    ome_files_beside,
+    tiff_mpp_xy,
+    tiff_objective,
+    tiff_vendor,
+)
 from napari_past.slide.tiff_tiles import (
     JPEG,
     PICTURES,
@@ -95,19 +100,21 @@ def _content(
 ) -> TiffContent:
     _check_directories(tif, slide_name)
     images = _pyramids(list(tif.series))
-    pages = [page for levels in images for level in levels for page in level.pages]
-    if any(page is not None and page.parent is not tif for page in pages):
-        raise SlideError(
-            f"{slide_name} is one of several files that hold a slide together, which is not read; "
-            "convert them into one file with bioformats2raw or `bfconvert`."
-        )
     names = unique_names([levels[0].name for levels in images])
     titles = [_description_title(levels[0].keyframe) for levels in images]
     hints = [f"{name} {title}" for name, title in zip(names, titles, strict=True)]
     areas = [levels[0].keyframe.imagewidth * levels[0].keyframe.imagelength for levels in images]
     chosen = chosen_series(slide_name, names, hints, areas, wanted)
     levels = images[chosen]
+    others = ome_files_beside(tif)
+    if others and any(page is None for page in levels[0].pages):
+        raise SlideError(
+            f"{slide_name} is one of {others + 1} files that hold one picture together, which is "
+            "not read; join them with `bfconvert FIRST OUT.ome.tif` and give OUT.ome.tif."
+        )
     planes, faults = _planes(levels, file, slide_name, sparse=tif.is_philips)
+    if others:
+        faults.append(f"pictures that lie in other files ({others}): open those for them")
     return TiffContent(
         levels=tuple(planes),
         vendor=tiff_vendor(tif),
@@ -225,7 +232,10 @@ def _array(level: TiffPageSeries, slide_name: str) -> tuple[zarr.Array[Any], str
         raise unsupported(slide_name, "YCbCr colours without JPEG compression")
     if compression not in PICTURES and compression not in STREAMS:
         kind = getattr(compression, "name", compression)
-        raise unsupported(slide_name, f"pixels compressed as {kind}")
+        raise UnsupportedPixels(
+            f"{slide_name} holds pixels compressed as {kind}, which is not read; convert it with "
+            "`vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg` or `bfconvert`."
+        )
     if math.prod(page.chunks) > _LARGEST_TILE_BYTES:
         raise SlideError(
             f"{slide_name} stores its pixels in pieces of {' x '.join(map(str, page.chunks))}, "

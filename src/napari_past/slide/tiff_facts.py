@@ -68,7 +68,7 @@ def tiff_mpp_xy(tif: TiffFile, series: TiffPageSeries, index: int) -> tuple[floa
         number = _number(_aperio_value(page, "MPP"))
         stated = None if number is None else (number, number)
     elif tif.is_ome:
-        stated = _ome_mpp_xy(tif.ome_metadata or "", series, index)
+        stated = _ome_mpp_xy(tif.ome_metadata or "", series, index, len(tif.series))
     elif tif.is_philips:
         stated = _philips_mpp_xy(tif.philips_metadata or "")
     elif tif.is_bif:
@@ -123,8 +123,25 @@ def _philips_mpp_xy(xml: str) -> tuple[float, float] | None:
     return (float(numbers[1]) * 1e3, float(numbers[0]) * 1e3) if len(numbers) == 2 else None
 
 
-def _ome_mpp_xy(xml: str, series: TiffPageSeries, index: int) -> tuple[float, float] | None:
-    """PhysicalSizeX and Y of the image of that name and size, else of that position."""
+def ome_files_beside(tif: TiffFile) -> int:
+    """How many other files the OME-XML of a file names as parts of the same image set."""
+    if not tif.is_ome:
+        return 0
+    try:
+        root = ElementTree.fromstring(tif.ome_metadata or "")
+    except ElementTree.ParseError:
+        return 0
+    parts = {uuid.text for uuid in root.iterfind("{*}Image/{*}Pixels/{*}TiffData/{*}UUID")}
+    return len(parts - {root.get("UUID")}) if "UUID" in root.attrib else max(0, len(parts) - 1)
+
+
+def _ome_mpp_xy(
+    xml: str, series: TiffPageSeries, index: int, n_series: int
+) -> tuple[float, float] | None:
+    """PhysicalSizeX and Y of the image of that size and position, or that name.
+
+    Positions count only where the file holds all images: the others may lie in other files.
+    """
     try:
         images = ElementTree.fromstring(xml).findall("{*}Image")
     except ElementTree.ParseError:
@@ -141,8 +158,13 @@ def _ome_mpp_xy(xml: str, series: TiffPageSeries, index: int) -> tuple[float, fl
     candidates = [image for image in images if fits(image)]
     named = [image for image in candidates if image.get("Name") == series.name]
     placed = [image for image in images[index : index + 1] if image in candidates]
-    chosen = next(iter(placed or named or candidates), None)
-    pixels = None if chosen is None else chosen.find("{*}Pixels")
+    fitting = (placed if len(images) == n_series else []) or named or candidates
+    stated = {_physical_size(image) for image in fitting}
+    return stated.pop() if len(stated) == 1 else None
+
+
+def _physical_size(image: ElementTree.Element) -> tuple[float, float] | None:
+    pixels = image.find("{*}Pixels")
     if pixels is None:
         return None
     values = []

@@ -12,20 +12,25 @@ import zarr
 from PIL import Image
 from tifffile import COMPRESSION, TiffPage, TiffPageSeries
 
+from napari_past.slide.access.range_file import RangeFile
 from napari_past.slide.encoded_size import encoded_size
 from napari_past.slide.planes import ZarrPlane
-from napari_past.slide.range_file import RangeFile
 from napari_past.types import Rgb
 
-JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG)
+JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG, COMPRESSION.ALT_JPEG)
 _APERIO_YCBCR = COMPRESSION.APERIO_JP2000_YCBC
 _END_OF_JPEG = b"\xff\xd9"
 PICTURES = (*JPEG, COMPRESSION.JPEG_2000_LOSSY, COMPRESSION.JPEG2000, _APERIO_YCBCR) + (
     COMPRESSION.APERIO_JP2000_RGB,
+    COMPRESSION.JPEGXR_NDPI,
+    COMPRESSION.JPEGXR,
     COMPRESSION.PNG,
     COMPRESSION.WEBP,
 )
-"""Compressions whose streams have a size of their own, which `encoded_size` reads."""
+"""Compressions whose streams have a size of their own, which `encoded_size` reads.
+
+JPEG XL is not among them: its frames may be larger than the picture, and no scanner writes it.
+"""
 STREAMS = (COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE) + (
     COMPRESSION.PACKBITS,
     COMPRESSION.ZSTD,

@@ -15,9 +15,9 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
+from napari_past.slide.access.folder import Folder, Part
+from napari_past.slide.access.remote import SMALL_BYTES
 from napari_past.slide.fingerprint import METADATA
-from napari_past.slide.folder import Folder, Part
-from napari_past.slide.remote import SMALL_BYTES
 from napari_past.slide.zarr_chunks import ChunkRule
 
 

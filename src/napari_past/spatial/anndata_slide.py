@@ -12,6 +12,7 @@ import scipy.sparse
 from anndata import AnnData
 from scipy.sparse import csr_array
 
+from napari_past.hdf5 import check_hdf5
 from napari_past.sample.measurement import DRAWN
 from napari_past.spatial.annotated_types import annotated_types
 from napari_past.spatial.errors import BadSource
@@ -130,7 +131,10 @@ def opened(path: Path) -> AnnData:
     """
     with reading(path, "an AnnData file"):
         try:
-            return anndata.read_zarr(path) if path.is_dir() else anndata.read_h5ad(path)
+            if path.is_dir():
+                return anndata.read_zarr(path)
+            check_hdf5(path)
+            return anndata.read_h5ad(path)
         except AttributeError as exc:  # an HDF5 file of something else
             raise ValueError("an HDF5 file without a table") from exc
 

@@ -6,11 +6,11 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import scipy.io
 from scipy.sparse import csr_array
 
+from napari_past.hdf5 import open_hdf5
 from napari_past.spatial.errors import BadSource
 from napari_past.spatial.folder import first_existing, reading
 
@@ -51,7 +51,7 @@ def read_matrix(folder: Path, stem: str) -> Matrix10x:
 
 def _from_h5(path: Path) -> Matrix10x:
     # Barcodes are the columns of a CSC matrix on disk, which is the CSR of its transpose.
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         matrix = file["matrix"]
         features, barcodes = (int(n) for n in matrix["shape"][:])
         counts = csr_array(

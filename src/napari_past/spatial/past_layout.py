@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from napari_past.hdf5 import open_hdf5
 from napari_past.spatial.errors import BadPairing, BadSource
 from napari_past.spatial.folder import checked_folder, reading
 from napari_past.spatial.pixel_size import settled_mpp
@@ -110,7 +111,7 @@ def read_past_layout(
 
 def _section(path: Path, name: LayoutName, picture: Path, mpp: float | None) -> MeasuredSection:
     scale, notes = settled_mpp(picture, mpp, None, "")
-    with reading(path, "data laid out for PAST"), h5py.File(path, "r") as file:
+    with reading(path, "data laid out for PAST"), open_hdf5(path) as file:
         missing = [key for key in _NEEDED if key not in file]
         if missing:
             raise BadSource(

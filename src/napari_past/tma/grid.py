@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.spatial import cKDTree
 
 from napari_past.errors import RegionError
 from napari_past.types import INCLUDE, FloatArray, Rect, Region
@@ -183,12 +184,16 @@ class TmaGrid:
         points = np.asarray(points_um, np.float64)
         found = np.full(len(points), -1, np.intp)
         nearest = np.full(len(points), np.inf)
+        # A million cells and hundreds of cores: each core looks at the cells around it alone.
+        tree = cKDTree(points)
         for number, core in enumerate(self.cores):
             if core.is_missing:
                 continue
-            away = np.hypot(*(points - core.center_um).T) / (core.diameter_um / 2)
-            closer = (away <= 1) & (away < nearest)
-            found[closer], nearest[closer] = number, away[closer]
+            radius_um = core.diameter_um / 2
+            near = np.array(tree.query_ball_point(core.center_um, radius_um), np.intp)
+            away = np.hypot(*(points[near] - core.center_um).T) / radius_um
+            closer = away < nearest[near]
+            found[near[closer]], nearest[near[closer]] = number, away[closer]
         return found
 
     def changed(self, name: str, **changes: object) -> TmaGrid:

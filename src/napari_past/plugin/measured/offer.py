@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anndata
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import zarr
 
+from napari_past.hdf5 import open_hdf5
 from napari_past.spatial.errors import BadSource
 from napari_past.spatial.folder import reading
 from napari_past.spatial.measured import kind_of
@@ -144,7 +144,7 @@ def _heads(path: Path) -> tuple[pd.DataFrame, tuple[str, ...], npt.NDArray[np.fl
     """obs, names of layers, and positions: not the matrix."""
     if path.is_dir():
         return _read_heads(zarr.open_group(path, mode="r"))
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         return _read_heads(file)
 
 

@@ -18,7 +18,7 @@ import fsspec
 import yarl
 from fsspec.asyn import sync
 
-from napari_past.slide.wire import Absent, Facts, NoRanges, Refused, TooLarge, Unanswered
+from napari_past.slide.access.wire import Absent, Facts, NoRanges, Refused, TooLarge, Unanswered
 
 _CONNECT_S, _SILENT_S, _ATTEMPT_S = 10.0, 20.0, 120.0
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -42,7 +42,7 @@ class Web:
             raise NoRanges
         return facts, data
 
-    def fetch(self, key: str, start: int, stop: int) -> tuple[Facts | None, bytes]:
+    def fetch(self, key: str, start: int, stop: int) -> tuple[Facts, bytes]:
         """Bytes [start, stop) and the facts that came along."""
         facts, data = self._sent(key, start, stop, stop - start)
         if facts is None:

@@ -14,9 +14,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from napari_past.errors import DamagedSlide, MissingExtra, SlideChanged, SlideError
-from napari_past.slide.patience import OPENING, READING, Persistence
+from napari_past.slide.access.patience import OPENING, READING, Persistence
+from napari_past.slide.access.wire import Absent, Facts, NoRanges, Refused, TooLarge, Wire
 from napari_past.slide.place import shown_name
-from napari_past.slide.wire import Absent, Facts, NoRanges, Refused, TooLarge, Wire
 
 T = TypeVar("T")
 
@@ -73,6 +73,8 @@ class Remote:
             facts, data = self._opening(lambda: self._wire.head(key, wanted))
         except Absent:
             return None
+        if n_bytes:
+            self._facts.setdefault(key, facts)
         return facts, data[:n_bytes]
 
     def read(self, key: str, start: int, stop: int) -> bytes:
@@ -97,7 +99,7 @@ class Remote:
             raise self._persistence.unreachable(str(exc)) from None
         except (NoRanges, TooLarge):
             raise self._persistence.unreachable("it is sent as a whole only") from None
-        if facts is not None and self._facts.setdefault(key, facts) != facts:
+        if self._facts.setdefault(key, facts) != facts:
             raise self.changed()
         return data
 
@@ -206,10 +208,10 @@ class Remote:
 def _wire(address: str, name: str, scheme: str) -> Wire:
     try:
         if scheme in _WEB:
-            from napari_past.slide.web import Web
+            from napari_past.slide.access.web import Web
 
             return Web(address)
-        from napari_past.slide.buckets import Bucket
+        from napari_past.slide.access.buckets import Bucket
 
         return Bucket(address)
     except ImportError as exc:

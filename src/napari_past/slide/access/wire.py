@@ -27,8 +27,8 @@ class Wire(Protocol):
     def head(self, key: str, n_bytes: int) -> tuple[Facts, bytes]:
         """Size, mark and the first bytes."""
 
-    def fetch(self, key: str, start: int, stop: int) -> tuple[Facts | None, bytes]:
-        """Bytes [start, stop), with the facts where they come along."""
+    def fetch(self, key: str, start: int, stop: int) -> tuple[Facts, bytes]:
+        """Bytes [start, stop), and the facts of the object that they are of."""
 
     def whole(self, key: str, limit: int) -> bytes:
         """All bytes of an object that has at most `limit`."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from napari_past.errors import DamagedSlide
-from napari_past.slide.patience import READING, Persistence
-from napari_past.slide.remote import Remote
+from napari_past.slide.access.patience import READING, Persistence
+from napari_past.slide.access.remote import Remote
 
 Part = tuple[int, int | None] | None
 """First byte (from the end where negative) and the one after the last, None for the end; None for

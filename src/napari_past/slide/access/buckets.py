@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import fsspec
+from fsspec.asyn import sync
 
-from napari_past.slide.wire import Absent, Facts, Refused, TooLarge, Unanswered
+from napari_past.slide.access.wire import Absent, Facts, NoRanges, Refused, TooLarge, Unanswered
 
-_MARKS = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime")
+_MARKS = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime", "created")
 _S3 = {"connect_timeout": 10, "read_timeout": 20}
 """Seconds; botocore's own are 60."""
 _SIGNS_OF_NO_KEYS = ("NoCredentials", "PartialCredentials", "TokenRetrieval", "ProfileNotFound")
@@ -33,21 +34,53 @@ class Bucket:
 
     def head(self, key: str, n_bytes: int) -> tuple[Facts, bytes]:
         """Size, mark and the first bytes."""
+        facts = self._facts(key)
+        if n_bytes == 0 or facts.size == 0:
+            return facts, b""
+        again, data = self.fetch(key, 0, n_bytes)
+        if again != facts:
+            raise Unanswered("it is being replaced")
+        return facts, data
+
+    def fetch(self, key: str, start: int, stop: int) -> tuple[Facts, bytes]:
+        """Bytes [start, stop) and the facts of the object that they are of.
+
+        S3 tells both at once. Others are asked for the facts afterwards, so that bytes of an object
+        that took another's place never come with the facts of the old one.
+        """
+        path = self._path(key)
+        if self._is_s3:
+            facts, data = _reached(lambda: sync(self._fs.loop, self._s3_part, path, start, stop))
+        else:
+            data = _reached(lambda: self._fs.cat_file(path, start=start, end=stop))
+            facts = self._facts(key)
+        if facts is None:
+            raise NoRanges
+        if len(data) != min(stop, facts.size) - start:
+            raise Unanswered("the connection was dropped")
+        return facts, data
+
+    async def _s3_part(self, path: str, start: int, stop: int) -> tuple[Facts | None, bytes]:
+        bucket, name, version = self._fs.split_path(path)
+        which = {"VersionId": version} if version else {}
+        answer = await self._fs._call_s3(
+            "get_object", Bucket=bucket, Key=name, Range=f"bytes={start}-{stop - 1}", **which
+        )
+        body = answer["Body"]
+        try:
+            if "ContentRange" not in answer:
+                return None, b""
+            size = int(answer["ContentRange"].rpartition("/")[2])
+            return Facts(size, str(answer["ETag"])), await body.read()
+        finally:
+            body.close()
+
+    def _facts(self, key: str) -> Facts:
         path = self._path(key)
         info = _reached(lambda: self._fs.info(path, **self._fresh))
         if info.get("type") == "directory" or info.get("size") is None:
             raise Absent
-        size = int(info["size"])
-        mark = next((str(info[k]) for k in _MARKS if info.get(k)), "")
-        return Facts(size, mark), self.fetch(key, 0, min(n_bytes, size))[1] if n_bytes else b""
-
-    def fetch(self, key: str, start: int, stop: int) -> tuple[Facts | None, bytes]:
-        """Bytes [start, stop); object stores tell no facts beside them."""
-        if stop <= start:
-            return None, b""
-        path = self._path(key)
-        data: bytes = _reached(lambda: self._fs.cat_file(path, start=start, end=stop))
-        return None, data
+        return Facts(int(info["size"]), next((str(info[k]) for k in _MARKS if info.get(k)), ""))
 
     def whole(self, key: str, limit: int) -> bytes:
         """All bytes of an object of at most `limit` bytes."""
@@ -65,7 +98,11 @@ class Bucket:
 
     @property
     def _fresh(self) -> dict[str, bool]:
-        return {"refresh": True} if "s3" in self._fs.protocol else {}
+        return {"refresh": True} if self._is_s3 else {}
+
+    @property
+    def _is_s3(self) -> bool:
+        return "s3" in self._fs.protocol
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}" if key else str(self._root)

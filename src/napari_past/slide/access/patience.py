@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from napari_past.errors import SlideUnreachable
-from napari_past.slide.wire import Unanswered
+from napari_past.slide.access.wire import Unanswered
 
 T = TypeVar("T")
 

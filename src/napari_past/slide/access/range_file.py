@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_past.slide.patience import READING, Persistence
-from napari_past.slide.remote import Remote
+from napari_past.slide.access.patience import READING, Persistence
+from napari_past.slide.access.remote import Remote
 
 Span = tuple[int, int]
 """Bytes [start, stop) of a file."""
