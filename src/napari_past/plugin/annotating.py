@@ -32,7 +32,7 @@ from napari_past.space import world_from_um
 from napari_past.stain.measured import has_classes
 from napari_past.types import Cutoffs, Region
 
-_SAVE_AFTER_MS = 800
+_SAVE_AFTER_MS, _LOOK_AFTER_MS = 800, 50
 
 
 class Annotating(QObject):
@@ -40,7 +40,6 @@ class Annotating(QObject):
 
     restored = Signal()
     """Other regions, notes or cut-offs took the place of those there were."""
-    _written = Signal(object)
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -55,10 +54,9 @@ class Annotating(QObject):
         """Whether what was said of the slide before could not be read, and may be there."""
         self._drawing = False
         self._timer = settling_timer(self, _SAVE_AFTER_MS, self._save_beside)
-        # One thread: states are written in the order in which they came.
-        self._writer = ThreadPoolExecutor(1, "annotations")
         self._writing: Future[None] | None = None
-        self._written.connect(self._on_written)
+        # The writer tells nothing by itself: with the window this object may be gone by then.
+        self._look = settling_timer(self, _LOOK_AFTER_MS, self._look_at_writing)
 
     @property
     def cell_notes(self) -> Mapping[str, str]:
@@ -192,16 +190,18 @@ class Annotating(QObject):
         if self._slide is None or not self._unsaved:
             return
         self._unsaved = False
-        self._writing = self._writer.submit(self._autosave.save, *self._slide, self._history.now)
-        self._writing.add_done_callback(self._tell_written)
+        # One at a time, so states are written in the order in which they came; the thread ends
+        # with its work, and the interpreter waits for it.
+        writer = ThreadPoolExecutor(1, "annotations")
+        self._writing = writer.submit(self._autosave.save, *self._slide, self._history.now)
+        writer.shutdown(wait=False)
+        self._look.start()
 
-    def _tell_written(self, writing: Future[None]) -> None:
-        # The window may have been closed meanwhile, and this object with it.
-        with contextlib.suppress(RuntimeError):
-            self._written.emit(writing)
-
-    def _on_written(self, writing: Future[None]) -> None:
-        if writing is not self._writing:
+    def _look_at_writing(self) -> None:
+        if self._writing is None:
+            return
+        if not self._writing.done():
+            self._look.start()
             return
         try:
             self._wait_until_written()

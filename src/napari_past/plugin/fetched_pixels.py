@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from napari_past.errors import PastError
+from napari_past.plugin.lazy_level import Window
 from napari_past.types import Rgb
 
 BLOCK_PX = 512
@@ -25,8 +26,6 @@ THREADS = 6
 
 Key = tuple[int, int, int]
 """Level, row and column of a block."""
-Window = tuple[int, int, int, int]
-"""y0, y1, x0, x1 in pixels of a level."""
 
 
 class PixelLevel(Protocol):

@@ -7,58 +7,32 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Any
 
 import napari
-import numpy as np
-import numpy.typing as npt
 from napari.layers import Image
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
-from napari_past.plugin.fetched_pixels import BLOCK_PX, FetchedPixels, PixelLevel, Window
+from napari_past.plugin.fetched_pixels import BLOCK_PX, FetchedPixels, PixelLevel
+from napari_past.plugin.lazy_level import LazyLevel, Window
 from napari_past.plugin.timers import settling_timer
 from napari_past.types import Rgb
 
 _REFRESH_MS = 80
 
 
-class RemoteLevel:
+class RemoteLevel(LazyLevel):
     """One level, (Y, X, 3) uint8.
 
     The GUI thread gets what is there at once, coarser pixels in place of those that are fetched
     meanwhile; every other thread gets the level's pixels and waits for them.
     """
 
-    ndim = 3
-    dtype = np.dtype(np.uint8)
-
     def __init__(self, fetched: FetchedPixels, level: int) -> None:
+        super().__init__(fetched.shape(level), 3, BLOCK_PX)
         self._fetched, self._level = fetched, level
-        self.shape = (*fetched.shape(level), 3)
-        self.size = int(np.prod(self.shape))
-        self.chunks = (BLOCK_PX, BLOCK_PX, 3)
-        """napari asks for whole blocks, so that small steps of the view need no new ones."""
 
-    def __getitem__(self, key: Any) -> Rgb:
-        keys = key if isinstance(key, tuple) else (key,)
-        if Ellipsis in keys or len(keys) > self.ndim:
-            return self.__array__()[key]
-        keys += (slice(None),) * (self.ndim - len(keys))
-        rows, columns, channels = keys
-        if not (isinstance(rows, slice) and isinstance(columns, slice)):
-            return self.__array__()[key]
-        (y0, y1, y_step), (x0, x1, x_step) = (
-            s.indices(n) for s, n in zip((rows, columns), self.shape[:2], strict=True)
-        )
-        if y_step < 1 or x_step < 1 or y1 <= y0 or x1 <= x0:
-            return np.zeros(self.shape, np.uint8)[key]
-        return self._window((y0, y1, x0, x1))[::y_step, ::x_step, channels]
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Rgb:
-        return self._window((0, self.shape[0], 0, self.shape[1]))
-
-    def _window(self, window: Window) -> Rgb:
+    def _pixels(self, window: Window, whole: bool) -> Rgb:
         if threading.current_thread() is threading.main_thread():
             return self._fetched.glimpse(self._level, window)
         return self._fetched.read(self._level, window)

@@ -11,10 +11,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from napari_past.errors import CannotWrite
 from napari_past.files import atomic_write
+from napari_past.plugin.lazy_level import Window
 from napari_past.plugin.virtual_cells import VirtualCells
 from napari_past.plugin.virtual_drawing import VirtualDrawing
 from napari_past.plugin.virtual_legend import GREY, NOT_ANALYSED, legend_text
-from napari_past.plugin.virtual_level import Window
 from napari_past.stain import CLASS_NAMES
 from napari_past.stain.virtual import drawn_colours
 from napari_past.stain.virtual_mark import PREDICTED

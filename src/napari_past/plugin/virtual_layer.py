@@ -14,12 +14,12 @@ from qtpy.QtCore import QObject, Signal
 from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.curtain import Curtain, Rgba
 from napari_past.plugin.latest import Latest
+from napari_past.plugin.lazy_level import Window
 from napari_past.plugin.timers import settling_timer
 from napari_past.plugin.virtual_cells import VirtualCells
 from napari_past.plugin.virtual_drawing import VirtualDrawing
 from napari_past.plugin.virtual_level import (
     VirtualLevel,
-    Window,
     overview_of,
     overview_shape,
 )
