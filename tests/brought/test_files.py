@@ -132,7 +132,7 @@ def test_every_format_of_ours_brings_them_back(suffix, known, slide, tmp_path):
     np.testing.assert_allclose(again.found.centers_um, first.found.centers_um, atol=1e-6)
     for name in ("classification", "name"):
         assert again.columns[name].tolist() == first.columns[name].tolist()
-    assert again.columns["Mitosis per mm"].tolist() == first.columns["Mitosis/mm"].tolist()
+    assert again.columns["Mitosis/mm"].tolist() == first.columns["Mitosis/mm"].tolist()
     for ours, theirs in (
         (again.found.outlines, first.found.outlines),
         (again.cell_outlines, first.cell_outlines),

@@ -68,7 +68,7 @@ def test_unknown_gene(started, phantom, tmp_path):
         (["run", "SLIDE", "--out", "OUT", "--rois", "TMP/none.geojson"], "check its name"),
         (["run", "SLIDE", "--out", "OUT", "--rois", "TEXT"], "export it again"),
         (["run", "SLIDE", "--out", "OUT", "--rois", "TMP/empty.geojson"], "no region"),
-        (["run", "SLIDE", "--out", "OUT", "--mpp", "wide"], "invalid float"),
+        (["run", "SLIDE", "--out", "OUT", "--mpp", "wide"], "is no number of µm per pixel"),
         (["run", "SLIDE", "--out", "OUT", "--mpp", "-1"], "µm"),
         (["run", "SLIDE", "--out", "OUT", "--series", "9"], "no series"),
         (["run", "TMP/none.svs", "--out", "OUT"], "does not exist"),

@@ -200,7 +200,7 @@ def test_what_came_with_brought_cells_goes_into_tables(slide, model, whole):
     assert table.obs["grade"].tolist() == [grade[name] for name in table.obs_names]
     assert table.obs["area_um2_brought"].tolist() == [7.0] * len(some)
     assert table.obs["area_um2"].tolist() == [16.0] * len(some)
-    assert "Cells per mm" in table.obs
+    assert "Cells/mm" in table.obs
     told = dict(zip(names, columns["classification"], strict=True))
     assert table.obs["classification"].astype(object).fillna("").tolist() == [
         told[name] for name in table.obs_names

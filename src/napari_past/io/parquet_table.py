@@ -47,7 +47,7 @@ from napari_past.io.provenance import KEY, JsonObject, check_schema
 from napari_past.io.settled import settled
 
 _PLACES = ("id", OUTLINE_COLUMN, "x_um", "y_um")
-_VALUE_BYTES = 8
+_VALUE_BYTES, _FEW_ROWS = 8, 1_000_000
 _NO_VECTORS = ("spatial", OUTLINE, CELL_OUTLINE)
 _ARROW = {
     "string": pa.string(), "str": pa.string(), "object": pa.string(), "boolean": pa.bool_(),
@@ -208,7 +208,14 @@ def parquet_provenance(source: Path, file: pq.ParquetFile) -> JsonObject:
     """
     groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
     values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
-    check_size(_VALUE_BYTES * values, source.stat().st_size, source)
+    stored = source.stat().st_size
+    check_size(_VALUE_BYTES * values, stored, source)
+    rows = file.metadata.num_rows
+    if rows > max(_FEW_ROWS, stored):  # places of cells that differ take some bytes each
+        raise BadTable(
+            f"{source.name} declares {rows} cells but holds {stored / 1e6:.1f} MB; it is damaged, "
+            "write it again."
+        )
     text = (file.schema_arrow.metadata or {}).get(KEY.encode())
     told = json.loads(text) if text else {}
     found: JsonObject = told if isinstance(told, dict) else {}

@@ -63,7 +63,8 @@ def test_reading(write, sizes, workers):
 
     an_epoch_of("A")()  # what is imported and cached the first time
     small, large = (peak_bytes(an_epoch_of(name)) for name in ("A", "B"))
-    assert large - small < 4 * SHARD_BYTES
+    # The larger has 24 shards more; threads that read ahead may each hold some.
+    assert large - small < 8 * SHARD_BYTES
 
 
 def test_writing(sizes, tmp_path):
