@@ -17,6 +17,7 @@ from napari_past.slide.access.remote import SMALL_BYTES, Remote
 from napari_past.slide.fingerprint import METADATA, SAMPLED_FILES, Part, ReadPart, RemotePart
 from napari_past.slide.planes import ZarrPlane, check_rgb8
 from napari_past.slide.series import chosen_series, slide_names, unique_names
+from napari_past.slide.source import SlideContent
 from napari_past.slide.units import plausible_mpp, um_per_unit
 from napari_past.slide.zarr_chunks import ROOM_BYTES, chunk_rule
 from napari_past.slide.zarr_store import FolderStore
@@ -31,20 +32,14 @@ def is_zarr_folder(path: Path) -> bool:
     return any((path / sign).is_file() for sign in SIGNS)
 
 
-@dataclass(frozen=True)
-class ZarrContent:
-    """What an OME-Zarr folder holds; the fields are those of `Source`."""
+@dataclass(frozen=True, kw_only=True)
+class ZarrContent(SlideContent):
+    """What an OME-Zarr folder holds."""
 
-    levels: tuple[ZarrPlane, ...]
-    mpp_xy: tuple[float, float] | None
-    series_names: tuple[str, ...]
-    image_names: tuple[str, ...]
-    series: int
     arrays: tuple[zarr.Array[Any], ...]
     """All levels of all images."""
     metadata: tuple[str, ...]
     """Keys at which descriptions of groups and arrays may lie."""
-    faults: tuple[str, ...]
 
 
 def open_omezarr(folder: Folder, slide_name: str, series: int | str | None) -> ZarrContent:
@@ -104,6 +99,8 @@ def _content(folder: Folder, slide_name: str, wanted: int | str | None) -> ZarrC
         levels.append(level)
     owners = ["", *(group.path for group, _ in images), *(a.path for i in arrays for a in i)]
     return ZarrContent(
+        vendor="OME-Zarr",
+        objective=None,
         levels=tuple(levels),
         mpp_xy=_mpp_xy(scales, axes, units),
         series_names=names,

@@ -13,7 +13,6 @@ from napari_past.slide.access.remote import Remote
 from napari_past.slide.fingerprint import LocalPart, Part, RemotePart
 from napari_past.slide.omezarr import (
     SIGNS,
-    ZarrContent,
     is_zarr_folder,
     open_omezarr,
     sampled_parts,
@@ -115,7 +114,7 @@ def _of_folder(path: Path, series: int | str | None) -> Source:
     if is_zarr_folder(path):
         found = open_omezarr(LocalFolder(path), path.name, series)
         files = [path / key for key in found.metadata]
-        return _zarr_source(
+        return Source.of(
             found,
             content=lambda: [
                 LocalPart(f.relative_to(path).as_posix(), f)
@@ -156,28 +155,7 @@ def _of_remote_zarr(remote: Remote, series: int | str | None) -> Source:
             return tuple(digest for digest in told if digest)
         return remote.digests(there)
 
-    return _zarr_source(found, content, stamp, close=remote.close)
-
-
-def _zarr_source(
-    found: ZarrContent,
-    content: Callable[[], Sequence[Part]],
-    stamp: Callable[[], Hashable],
-    close: Callable[[], None],
-) -> Source:
-    return Source(
-        levels=found.levels,
-        vendor="OME-Zarr",
-        objective=None,
-        mpp_xy=found.mpp_xy,
-        series_names=found.series_names,
-        image_names=found.image_names,
-        series=found.series,
-        content=content,
-        stamp=stamp,
-        close=close,
-        faults=found.faults,
-    )
+    return Source.of(found, content, stamp, close=remote.close)
 
 
 def _of_tiff(
@@ -199,19 +177,7 @@ def _of_tiff(
         file.close()
         let_go()
 
-    return Source(
-        levels=found.levels,
-        vendor=found.vendor,
-        objective=found.objective,
-        mpp_xy=found.mpp_xy,
-        series_names=found.series_names,
-        image_names=found.image_names,
-        series=found.series,
-        content=content,
-        stamp=stamp,
-        close=close,
-        faults=found.faults,
-    )
+    return Source.of(found, content, stamp, close)
 
 
 def _no_slide(name: str, head: bytes) -> NotASlide:

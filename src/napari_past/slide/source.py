@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,9 +43,9 @@ class PixelWindow(Protocol):
         """Pixels of a window that lies inside the level, (y1 − y0, x1 − x0, 3)."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """An opened slide file: levels from fine to coarse and what the file says about itself."""
+@dataclass(frozen=True, kw_only=True)
+class SlideContent:
+    """What a reader finds in a slide: levels from fine to coarse, and what is said about itself."""
 
     levels: tuple[PixelWindow, ...]
     vendor: str
@@ -57,13 +57,31 @@ class Source:
     """Those of `series_names` that are slides, not labels, macro pictures or thumbnails."""
     series: int
     """Position of the opened one in `series_names`."""
+    faults: tuple[str, ...] = ()
+    """What of the slide is known to be missing, a sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(SlideContent):
+    """An opened slide file."""
+
     content: Callable[[], Sequence[Part]]
     """Files that make up the slide, each with a name that does not depend on where it lies."""
     stamp: Callable[[], Hashable]
     """Cheap to ask; another answer than before is a reason to compare fingerprints."""
     close: Callable[[], None]
-    faults: tuple[str, ...] = ()
-    """What of the slide is known to be missing, a sentence each."""
+
+    @classmethod
+    def of(
+        cls,
+        found: SlideContent,
+        content: Callable[[], Sequence[Part]],
+        stamp: Callable[[], Hashable],
+        close: Callable[[], None],
+    ) -> Source:
+        """What was found, with where it lies and how it is let go."""
+        told = {field.name: getattr(found, field.name) for field in fields(SlideContent)}
+        return cls(**told, content=content, stamp=stamp, close=close)
 
 
 class LevelPixels:

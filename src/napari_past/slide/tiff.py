@@ -11,7 +11,6 @@ import logging
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, Any, cast
 
 import zarr
@@ -21,6 +20,7 @@ from napari_past.errors import DamagedSlide, PastError, SlideError, UnsupportedP
 from napari_past.slide.access.range_file import RangeFile
 from napari_past.slide.planes import check_rgb8, unsupported
 from napari_past.slide.series import chosen_series, slide_names, unique_names
+from napari_past.slide.source import SlideContent
 from napari_past.slide.tiff_facts import (
     ome_files_beside,
     tiff_mpp_xy,
@@ -50,23 +50,9 @@ _MOST_LOST = 0.1
 """Share of a level's tiles without which it is still shown; what is lost is marked."""
 
 
-@dataclass(frozen=True)
-class TiffContent:
-    """What a TIFF file holds; the fields are those of `Source`."""
-
-    levels: tuple[TiffPlane, ...]
-    vendor: str
-    objective: float | None
-    mpp_xy: tuple[float, float] | None
-    series_names: tuple[str, ...]
-    image_names: tuple[str, ...]
-    series: int
-    faults: tuple[str, ...]
-
-
 def open_tiff(
     file: RangeFile, slide_name: str, series: int | str | None
-) -> tuple[TiffFile, TiffContent]:
+) -> tuple[TiffFile, SlideContent]:
     """The image of a TIFF file that `series` chooses, by default the largest that is no label.
 
     Raises
@@ -97,7 +83,7 @@ def open_tiff(
 
 def _content(
     tif: TiffFile, file: RangeFile, slide_name: str, wanted: int | str | None
-) -> TiffContent:
+) -> SlideContent:
     _check_directories(tif, slide_name)
     images = _pyramids(list(tif.series))
     names = unique_names([levels[0].name for levels in images])
@@ -115,7 +101,7 @@ def _content(
     planes, faults = _planes(levels, file, slide_name, sparse=tif.is_philips)
     if others:
         faults.append(f"pictures that lie in other files ({others}): open those for them")
-    return TiffContent(
+    return SlideContent(
         levels=tuple(planes),
         vendor=tiff_vendor(tif),
         objective=tiff_objective(tif, levels[0]),
