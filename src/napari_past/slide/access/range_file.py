@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,9 +76,9 @@ class RangeFile(io.RawIOBase):
         view[: len(data)] = data
         return len(data)
 
+    @abstractmethod
     def read_at(self, start: int, stop: int) -> bytes:
         """Bytes [start, stop) of the file."""
-        raise NotImplementedError
 
     @contextmanager
     def holding(self, spans: Sequence[Span]) -> Iterator[None]:
