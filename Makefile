@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests start hundreds of processes; without bytecode each would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint docs wheel-check format clean system
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/on-the-fly.md: what a pathologist sees in a first minute with a slide.
+"""The pictures of docs/on-the-fly.md and docs/cell-classes.md: a pathologist's first minutes.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/record_pictures.py [SLIDE] --out FOLDER
 
@@ -22,6 +22,7 @@ from viewing import fresh_cache, look_at, pause, tissue_places, wait_until
 
 WINDOW_PX = (1560, 950)
 PHANTOM_PX = (11_000, 8_600)
+CLASSES_PX, CLICKS = (2000, 1500), 8
 WIDTH_PX = 1240
 COLOURS = 192
 
@@ -29,8 +30,11 @@ COLOURS = 192
 class Recorder:
     """Saves what the window shows, small enough for a page."""
 
-    def __init__(self, viewer, folder: Path, first: int = 1) -> None:
+    def __init__(
+        self, viewer, folder: Path, first: int = 1, method=Image.Quantize.MEDIANCUT
+    ) -> None:
         self._viewer, self._folder, self._count = viewer, folder, first - 1
+        self._method = method
         folder.mkdir(parents=True, exist_ok=True)
 
     def picture(self, name: str) -> None:
@@ -50,7 +54,7 @@ class Recorder:
         height = round(shot.height * WIDTH_PX / shot.width)
         small = shot.resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
         path = self._folder / f"{self._count}-{name}.png"
-        small.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        small.quantize(COLOURS, self._method, dither=Image.Dither.NONE).save(path, optimize=True)
         print(path.name, f"{path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
@@ -59,9 +63,13 @@ def main() -> None:
     parser.add_argument("slide", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--gene", default="ERBB2")
+    parser.add_argument("--classes", action="store_true", help="the picture of cell classes alone")
     options = parser.parse_args()
     fresh_cache()
     slide = options.slide
+    if options.classes:
+        class_pictures(options.out)
+        return
     if slide is None:
         from napari_past.sample import write_phantom
 
@@ -129,6 +137,50 @@ def record(slide: Path, folder: Path, gene: str) -> None:
     wait_until(lambda: not widget.busy, 3600)
     viewer.reset_view()
     camera.picture("whole-slide-map")
+    viewer.close()
+    class_pictures(folder)
+
+
+def class_pictures(folder: Path) -> None:
+    """Classes by a few clicks on a phantom, whose cells are known: the picture of
+    docs/cell-classes.md."""
+    import napari
+
+    from napari_past.plugin.widget import VirtualStaining
+    from napari_past.sample import draw_phantom
+    from napari_past.sample.ome_tiff import write_pyramid
+
+    truth = draw_phantom(*CLASSES_PX, 0.5, 11)
+    slide = Path(tempfile.mkdtemp()) / "phantom.ome.tif"
+    write_pyramid(slide, truth.rgb, 0.5, "phantom", jpeg=False)
+    viewer = napari.Viewer(title="napari-past")
+    viewer.window.resize(*WINDOW_PX)
+    widget = VirtualStaining(viewer)
+    viewer.window.add_dock_widget(widget, name="Virtual staining", area="right")
+    viewer.open(str(slide), plugin="napari-past")
+    wait_until(lambda: widget.session is not None and not widget.busy)
+    widget.stain_slide()
+    wait_until(lambda: not widget.busy)
+    panel, cells = widget.panel, widget.cells
+    panel.types.by_class.click()
+    middle = truth.centers_um.mean(axis=0)
+    away = np.hypot(*(truth.centers_um - middle).T)
+    for code, kind in enumerate(sorted(set(truth.kinds))):
+        panel.classes.name.setText(str(kind).capitalize())
+        panel.classes.add.click()
+        of_kind = np.flatnonzero(truth.kinds == kind)
+        # Spread over the slide, as a user looks here and there.
+        spread = of_kind[np.argsort(away[of_kind])][:: max(1, len(of_kind) // CLICKS)][:CLICKS]
+        widget._classing.choose(code)
+        for place in truth.centers_um[spread]:
+            near = np.hypot(*(cells.centers_um - place).T)
+            if near.min() < 2.0:
+                widget._pointer.picked.emit(int(near.argmin()))
+    wait_until(lambda: not widget.busy)
+    look_at(viewer, *middle, 0.35)
+    # Few pixels have a class's colour, which an average would lose.
+    method = Image.Quantize.MAXCOVERAGE
+    Recorder(viewer, folder, 16, method).picture("cell-classes")
     viewer.close()
 
 

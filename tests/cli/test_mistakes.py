@@ -26,13 +26,9 @@ def test_text_named_svs(started, text_slide, tmp_path):
     assert err.count("\n") == 1
 
 
-def test_unknown_gene(started, phantom, tmp_path):
-    asked = ("run", phantom, "--out", tmp_path / "x.h5ad", "--genes", "ERBB22")
-    process = started(*asked)
-    out, err = process.communicate()
-    assert (process.returncode, out) == (2, "")
-    assert "did you mean ERBB2" in err
-    assert err.count("\n") == 1
+def test_unknown_gene(command, told_once, phantom, tmp_path):
+    done = command("run", phantom, "--out", tmp_path / "x.h5ad", "--genes", "ERBB22")
+    assert "did you mean ERBB2" in told_once(done)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from napari_past.engine import Cells, Plan, Store, Workers, make_plan
+from napari_past.cells import get_detector
+from napari_past.engine import Cells, Plan, Store, Workers, make_plan, run_plan
+from napari_past.engine.measured import assay_of
 from napari_past.model import Model, load_model
 from napari_past.sample import write_phantom
 from napari_past.slide import Slide, open_slide
 
 WIDTH_PX, HEIGHT_PX, MPP = 1150, 800, 0.5
+STAIN = "ihc-nuclear"
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +55,26 @@ def undisturbed(
 def tile_bytes() -> Callable[[Store], dict[str, bytes]]:
     """``tile_bytes(store)``: its tiles, by name."""
     return lambda store: {p.name: p.read_bytes() for p in sorted(store.folder.glob("*.tile"))}
+
+
+@pytest.fixture(scope="session")
+def stain_plan(slide: Slide) -> Plan:
+    """The whole slide's, of a measured stain: processes that run it need no torch, whose import
+    takes each of them seconds."""
+    stain = assay_of(None, get_detector(STAIN), "cpu")
+    return make_plan(slide, stain, get_detector(STAIN), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def stain_bytes(
+    stain_plan: Plan,
+    tile_bytes: Callable[[Store], dict[str, bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, bytes]:
+    """Its tiles as this process makes them by itself."""
+    store = Store(stain_plan.key, tmp_path_factory.mktemp("stain"))
+    run_plan(stain_plan, store)
+    return tile_bytes(store)
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from napari_past.cells import get_detector
-from napari_past.engine import Plan, Store, Workers, make_plan, run_plan
-from napari_past.engine.measured import assay_of
+from napari_past.engine import Store, Workers, run_plan
 from napari_past.errors import WorkerFailed
 from napari_past.sample import write_phantom
-from napari_past.slide import Slide
 
 WAIT_S = 120
-STAIN = "ihc-nuclear"
 
 
 def wait_for(what) -> None:
@@ -74,35 +70,20 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
         started.close()
 
 
-@pytest.fixture(scope="module")
-def plan(slide: Slide) -> Plan:
-    """Of a measured stain: its workers need no torch, which takes each of them seconds."""
-    stain = assay_of(None, get_detector(STAIN), "cpu")
-    return make_plan(slide, stain, get_detector(STAIN), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def expected(plan: Plan, tile_bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The tiles that this process makes by itself."""
-    store = Store(plan.key, tmp_path_factory.mktemp("expected"))
-    run_plan(plan, store)
-    return tile_bytes(store)
-
-
 def test_workers_at_an_address(
-    dask, plan, tmp_path, expected, tile_bytes, worker_processes
+    dask, stain_plan, tmp_path, stain_bytes, tile_bytes, worker_processes
 ) -> None:
-    store = Store(plan.key, tmp_path)
+    store = Store(stain_plan.key, tmp_path)
     with Workers(dask.address) as workers:
         before = worker_processes()
         workers.start()
         wait_for(lambda: workers.width == 6)
-        run_plan(plan, store, workers)
+        run_plan(stain_plan, store, workers)
         assert worker_processes() == before
-    assert tile_bytes(store) == expected
+    assert tile_bytes(store) == stain_bytes
 
 
-def test_an_archive_at_an_address(dask, command, tmp_path) -> None:
+def test_an_archive_at_an_address(dask, command, stain_plan, tmp_path) -> None:
     """Two slides at once by two workers, to the same bytes as on this machine alone."""
     folder = tmp_path / "slides"
     folder.mkdir()
@@ -111,7 +92,7 @@ def test_an_archive_at_an_address(dask, command, tmp_path) -> None:
     contents = []
     for place in ((), ("--scheduler", dask.address, "--jobs", "2")):
         out = tmp_path / f"out{len(place)}"
-        named = ("--detector", STAIN, "--no-cache", *place)
+        named = ("--detector", stain_plan.detector.name, "--no-cache", *place)
         done = command("run", folder, "--out", out, *named)
         assert done.code == 0, done.err
         files = [file for file in out.iterdir() if file.is_file()]
@@ -122,12 +103,12 @@ def test_an_archive_at_an_address(dask, command, tmp_path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
 def test_lost_workers_and_a_lost_scheduler(
-    dask, plan, tmp_path, expected, tile_bytes, monkeypatch
+    dask, stain_plan, tmp_path, stain_bytes, tile_bytes, monkeypatch
 ) -> None:
     """Last of those at the address: nothing of it is left."""
     monkeypatch.setattr("napari_past.engine.workers.CONNECT_S", 5.0)
     told: list[str] = []
-    store = Store(plan.key, tmp_path)
+    store = Store(stain_plan.key, tmp_path)
     with Workers(dask.address, device="cpu", on_lost=told.append) as workers:
         workers.start()
 
@@ -135,18 +116,18 @@ def test_lost_workers_and_a_lost_scheduler(
             if progress.result is not None and dask.workers[0].poll() is None:
                 dask.workers[0].kill()
 
-        run_plan(plan, store, workers, on_tile=kill_one)
+        run_plan(stain_plan, store, workers, on_tile=kill_one)
         wait_for(lambda: told)
         assert "was lost; its tiles are tried again by the one that is left" in told[0]
-        assert tile_bytes(store) == expected
+        assert tile_bytes(store) == stain_bytes
 
-        future = [workers.submit(plan, tile) for tile in plan.tiles * 40][-1]
+        future = [workers.submit(stain_plan, tile) for tile in stain_plan.tiles * 40][-1]
         dask.scheduler.kill()
         with pytest.raises(WorkerFailed, match=f"{dask.address} was lost; start it again"):
             future.result(WAIT_S)
         assert workers.failure is not None
         with pytest.raises(WorkerFailed, match="was lost; start it again"):
-            workers.submit(plan, plan.tiles[0])
+            workers.submit(stain_plan, stain_plan.tiles[0])
 
 
 @pytest.mark.parametrize("wrong", ["tcp://127.0.0.1:1", "nonsense", "", "foo://here:1"])

@@ -143,16 +143,19 @@ def test_cancelled_in_the_middle_of_a_tile_of_crops(slide, tmp_path, write_tiny_
     assert store.finished(plan.tiles) == set()
 
 
-def test_kill_in_mid_write(plan, slide_file, tiny_model_file, tmp_path, undisturbed, tile_bytes):
+def test_kill_in_mid_write(stain_plan, slide_file, tmp_path, stain_bytes, tile_bytes):
     """The process dies by signal 9 just before its third tile would get its name."""
     script = textwrap.dedent(
         f"""
         import os, signal
         from pathlib import Path
         import napari_past as past
+        from napari_past.cells import get_detector
         from napari_past.engine import Store, make_plan, run_plan
-        plan = make_plan(past.open_slide({str(slide_file)!r}), {str(tiny_model_file)!r},
-                         device="cpu")
+        from napari_past.engine.measured import assay_of
+        detector = get_detector({stain_plan.detector.name!r})
+        plan = make_plan(past.open_slide({str(slide_file)!r}), assay_of(None, detector, "cpu"),
+                         detector, device="cpu")
         store = Store(plan.key, Path({str(tmp_path)!r}))
         replace, left = os.replace, [2]
         def dying(*args):
@@ -167,13 +170,14 @@ def test_kill_in_mid_write(plan, slide_file, tiny_model_file, tmp_path, undistur
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    plan = stain_plan
     store = Store(plan.key, tmp_path)
     assert [store.has(t) for t in plan.tiles[:3]] == [True, True, False]
     assert list(store.folder.glob("*.part"))
     assert len(counted(plan, store)[0]) == len(plan.tiles) - 2
     for left in store.folder.glob("*.part"):
         left.unlink()
-    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+    assert tile_bytes(store) == stain_bytes
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "zeros", "other shapes"])

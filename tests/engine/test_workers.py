@@ -323,12 +323,20 @@ def test_two_runs_at_once_share_a_store(plan, tmp_path, workers, undisturbed, ti
     assert tile_bytes(stores[0]) == tile_bytes(undisturbed().store)
 
 
+def test_results_of_threads_do_not_depend_on_their_number(plan, workers, undisturbed) -> None:
+    """Two tiles at once in a worker, one torch thread each, against one after the other."""
+    futures = [workers.submit(plan, tile) for tile in plan.tiles * 2]
+    for tile, future in zip(plan.tiles * 2, futures, strict=True):
+        expected = undisturbed().store.read(tile)
+        np.testing.assert_array_equal(future.result(WAIT_S).embeddings, expected.embeddings)
+
+
 # ---- losses -----------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
 def test_lost_worker_is_replaced_and_its_tiles_tried_again(
-    plan, tmp_path, workers, lost, undisturbed, tile_bytes, worker_processes
+    stain_plan, tmp_path, workers, lost, stain_bytes, tile_bytes, worker_processes
 ) -> None:
     workers.start()
     [worker] = worker_processes()
@@ -337,9 +345,9 @@ def test_lost_worker_is_replaced_and_its_tiles_tried_again(
         if progress.done == 1:
             worker.kill()
 
-    store = Store(plan.key, tmp_path)
-    run_plan(plan, store, workers, on_tile=kill_in_mid_run)
-    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+    store = Store(stain_plan.key, tmp_path)
+    run_plan(stain_plan, store, workers, on_tile=kill_in_mid_run)
+    assert tile_bytes(store) == stain_bytes
     [other] = worker_processes()
     assert other.pid != worker.pid
     assert len(lost) == 1
@@ -347,15 +355,15 @@ def test_lost_worker_is_replaced_and_its_tiles_tried_again(
 
 
 def test_rested_workers_start_again_with_the_next_tile(
-    plan, tmp_path, workers, undisturbed, tile_bytes, worker_processes
+    stain_plan, tmp_path, workers, stain_bytes, tile_bytes, worker_processes
 ) -> None:
     workers.start()
     before = worker_processes()
     workers.rest()
     assert not before & worker_processes()
-    store = Store(plan.key, tmp_path)
-    run_plan(plan, store, workers)
-    assert tile_bytes(store) == tile_bytes(undisturbed().store)
+    store = Store(stain_plan.key, tmp_path)
+    run_plan(stain_plan, store, workers)
+    assert tile_bytes(store) == stain_bytes
 
 
 def test_worker_that_cannot_start_is_told_in_a_sentence(
@@ -442,11 +450,3 @@ def test_ends_are_quiet(after) -> None:
     assert not told, err
     if "raise" not in after:
         assert err == ""
-
-
-def test_results_of_threads_do_not_depend_on_their_number(plan, workers, undisturbed) -> None:
-    """Two tiles at once in a worker, one torch thread each, against one after the other."""
-    futures = [workers.submit(plan, tile) for tile in plan.tiles * 2]
-    for tile, future in zip(plan.tiles * 2, futures, strict=True):
-        expected = undisturbed().store.read(tile)
-        np.testing.assert_array_equal(future.result(WAIT_S).embeddings, expected.embeddings)

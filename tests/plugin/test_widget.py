@@ -54,8 +54,9 @@ def test_cells_of_an_earlier_run_are_shown_at_once(opened, drawn, analysed) -> N
     assert "1 of 1 tiles" in widget.panel.slide.facts.text()
     assert any(isinstance(other, Labels) for other in viewer.layers)
     assert "human breast" in widget.panel.banner.text()
-    # Without a bank there is no choice between genes and types.
-    assert not widget.panel.types.isVisibleTo(widget.panel)
+    # Without a bank there are no types to choose, but the user's own classes.
+    assert not widget.panel.types.by_type.isVisibleTo(widget.panel)
+    assert widget.panel.types.by_class.isVisibleTo(widget.panel)
     assert RESEARCH_USE in [
         label.text() for label in widget.findChildren(type(widget.panel.status))
     ]

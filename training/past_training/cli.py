@@ -35,23 +35,33 @@ _COMMANDS = {
              "past_training.release.bank_command"),
     "distill": ("train a small dense student to give a model's vectors, on slides without labels",
                 "past_training.release.distill_command"),
+    "slide": ("models of whole slides and patients: outcomes, classes, bulk RNA",
+              "past_training.slide_level.commands.slide"),
 }  # fmt: skip
 """What each does, and the module with its ``add_parser`` and ``execute``."""
+_GROUPS = ("slide",)
+"""Commands that have commands of their own."""
 
 
 def _module(command: str) -> ModuleType:
     return import_module(_COMMANDS[command][1])
 
 
-def parser(command: str = "") -> argparse.ArgumentParser:
-    """The commands, and the options of one: those of others would import all they need."""
+def parser(command: str = "", *part: str) -> argparse.ArgumentParser:
+    """The commands, and the options of one: those of others would import all they need.
+
+    Parameters
+    ----------
+    part
+        Of a command that has commands of its own: which of them.
+    """
     root = argparse.ArgumentParser(
         prog="past-train", description="Train and measure models for napari-past."
     )
     commands = root.add_subparsers(dest="command", required=True)
     for name, (summary, _) in _COMMANDS.items():
         if name == command:
-            _module(name).add_parser(commands)
+            _module(name).add_parser(commands, *part)
         else:
             commands.add_parser(name, help=summary)
     return root
@@ -84,7 +94,8 @@ def _run(given: list[str]) -> int:
 
         return launch.main(given[1:])
     with ended_at_once():
-        options = parser(command).parse_args(given)
+        part = given[1:2] if command in _GROUPS else []
+        options = parser(command, *part).parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # It tells of its caches when it is interrupted while it is imported.
     logging.getLogger("torch").setLevel(logging.WARNING)

@@ -34,6 +34,8 @@ OWN = frozenset(
         "ignored",
         "cell_type",
         "cell_type_margin",
+        "cell_class",
+        "cell_class_probability",
     )
 )
 """Columns that an analysis makes anew: those of an earlier one would contradict it."""

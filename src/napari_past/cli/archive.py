@@ -46,6 +46,7 @@ from napari_past.engine import Assay, cache_folder
 from napari_past.engine.plan import STORE_SCHEMA
 from napari_past.errors import Cancelled, CannotWrite, PastError
 from napari_past.io import check_cells_writable
+from napari_past.model.classifier import CellClassifier
 from napari_past.slide.place import local_path
 
 SHOWN_FAILURES = 20
@@ -73,12 +74,13 @@ class Archive:
         wanted: Sequence[Destination],
         model: Assay,
         symbols: Sequence[str],
+        classifier: CellClassifier | None = None,
     ) -> None:
         self.line = ArchiveProgress(len(wanted))
         self._options, self._wanted = options, wanted
-        self._model, self._symbols = model, symbols
+        self._model, self._symbols, self._classifier = model, symbols, classifier
         self._folder: Path = options.out
-        self._made_with = _made_with(options, model, symbols)
+        self._made_with = _made_with(options, model, symbols, classifier)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._rows = {self._name(d): SummaryRow(d.slide.name, WAITING) for d in wanted}
@@ -290,6 +292,7 @@ class Archive:
                 places,
                 progress,
                 self._stop.is_set,
+                classifier=self._classifier,
                 alone=self._options.jobs == 1,
             )
         size_bytes, changed_ns = stamp(destination.file)
@@ -385,12 +388,15 @@ def _inputs(options: Namespace, destination: Destination) -> list[Path]:
     return [path for path in given if path is not None]
 
 
-def _made_with(options: Namespace, model: Assay, symbols: Sequence[str]) -> dict[str, str]:
+def _made_with(
+    options: Namespace, model: Assay, symbols: Sequence[str], classifier: CellClassifier | None
+) -> dict[str, str]:
     """What results depend on besides the slide, as far as a user chooses it."""
     return {
         "model": f"{model.name} {model.sha256}",
         "detector": get_detector(options.detector).identity(),
         "genes": ",".join(symbols),
+        "classifier": "" if classifier is None else f"{classifier.card.name} {classifier.sha256}",
         "region": repr(options.region),
         "stain vectors": repr(options.stain_vectors),
         "cells key": repr(options.cells_key),

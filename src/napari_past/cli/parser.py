@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_past import __version__
+from napari_past.cli.classify_options import add_classify_options
 from napari_past.cli.option_values import cutoffs, gene_names, marker_names, series, um_per_px
 from napari_past.cli.run_options import DEFAULT_DETECTOR, DEFAULT_MODEL, add_run_options
 from napari_past.cli.validate_options import add_matched_options, add_tissue_options
@@ -50,6 +51,10 @@ def command_parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", "find the cells of slides and predict their expression")
     add_run_options(run)
     _slide_options(run)
+    add_classify_options(
+        _command(commands, "classify", "fit classes of cells to labelled ones, and apply them"),
+        _command,
+    )
     _add_tma(commands)
     _add_score(commands)
     _add_calibrate(commands)

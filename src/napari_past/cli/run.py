@@ -24,10 +24,12 @@ from napari_past.cli.slide_run import (
     job_of,
 )
 from napari_past.engine import Assay, MeasuredStain, Workers, chosen_genes
+from napari_past.engine.cell_classes import require_assay
 from napari_past.engine.measured import assay_of
 from napari_past.engine.run_tile import forget_slides
 from napari_past.errors import Cancelled, PastError
 from napari_past.io import check_cells_writable
+from napari_past.model.classifier import CellClassifier, read_classifier
 from napari_past.slide.place import local_path
 
 
@@ -44,9 +46,10 @@ def execute(options: Namespace) -> int:
     _check_options(options, asked)
     model = _assay(options)
     symbols = chosen_genes(model, options.genes)
+    classifier = _classifier(options, model)
     with ExitStack() as stack:
         stack.callback(forget_slides)
-        archive = Archive(options, wanted, model, symbols) if to_folder else None
+        archive = Archive(options, wanted, model, symbols, classifier) if to_folder else None
         on_lost = _tell if archive is None else archive.line.note
         workers = stack.enter_context(
             Workers(options.scheduler, device=options.device, on_lost=on_lost)
@@ -56,7 +59,7 @@ def execute(options: Namespace) -> int:
         places = Places(workers, options.scheduler is not None)
         if archive is not None:
             return archive.run(places)
-        return _one(options, wanted[0], model, symbols, places)
+        return _one(options, wanted[0], model, symbols, places, classifier)
 
 
 def _one(
@@ -65,6 +68,7 @@ def _one(
     model: Assay,
     symbols: Sequence[str],
     places: Places,
+    classifier: CellClassifier | None,
 ) -> int:
     """Analyse one slide to a file of its own."""
     with ExitStack() as stack:
@@ -72,7 +76,7 @@ def _one(
         check_cells_writable(destination.file, destination.format)
         progress = ProgressLine(job.slide.name)
         try:
-            outcome = analyse(job, options, model, symbols, places, progress)
+            outcome = analyse(job, options, model, symbols, places, progress, classifier=classifier)
         except KeyboardInterrupt as exc:
             if progress.total == 0:
                 raise
@@ -96,7 +100,7 @@ def _tell(sentence: str) -> None:
 
 def _inputs(options: Namespace, destination: Destination) -> list[Path]:
     place = destination.slide.place
-    given = [local_path(place), options.rois, options.cells]
+    given = [local_path(place), options.rois, options.cells, options.classifier]
     return [path for path in given if path is not None]
 
 
@@ -134,6 +138,15 @@ def _assay(options: Namespace) -> Assay:
     if options.scheduler is None and options.device == "cuda":
         _check_cuda()
     return model
+
+
+def _classifier(options: Namespace, model: Assay) -> CellClassifier | None:
+    """The classifier that is asked for, of the vectors that the run gives."""
+    if options.classifier is None:
+        return None
+    classifier = read_classifier(options.classifier)
+    require_assay(classifier, model)
+    return classifier
 
 
 def _check_cuda() -> None:

@@ -61,6 +61,12 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         metavar="A,B,…|all",
         help="genes or markers; without it, the panel markers that the model has",
     )
+    run.add_argument(
+        "--classifier",
+        type=Path,
+        metavar="FILE",
+        help="of `classify fit` or the viewer: gives each cell one of its classes",
+    )
     run.add_argument("--region", type=rectangle, metavar="X,Y,W,H", help="in µm")
     run.add_argument(
         "--rois",

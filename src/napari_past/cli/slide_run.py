@@ -32,11 +32,13 @@ from napari_past.engine import (
     mismatch,
     unscored_of,
 )
+from napari_past.engine.cell_classes import class_note
 from napari_past.engine.run import OnTile
 from napari_past.errors import Cancelled, RegionError
 from napari_past.io import read_regions, write_cells
 from napari_past.io.provenance import KEY, MISMATCH
 from napari_past.model import Model
+from napari_past.model.classifier import CellClassifier
 from napari_past.report.flags import unlike_lines, unreadable
 from napari_past.slide import Slide, open_slide
 from napari_past.tma import TmaGrid, add_cores, grid_in
@@ -161,6 +163,7 @@ def analyse(
     on_tile: OnTile,
     cancelled: Callable[[], bool] = lambda: False,
     *,
+    classifier: CellClassifier | None = None,
     alone: bool = True,
 ) -> Outcome:
     """Analyse one slide and write its table.
@@ -169,6 +172,8 @@ def analyse(
     ----------
     on_tile, cancelled
         As `run_plan` has them.
+    classifier
+        Gives each cell of the table a class, where there is one.
     alone
         Whether no other slide is being analysed at the same time.
 
@@ -191,6 +196,7 @@ def analyse(
             folder = tempfile.TemporaryDirectory(prefix="napari-past-", ignore_cleanup_errors=True)
             root = Path(stack.enter_context(folder))
         cells = Cells(plan, model, Store(plan.key, root))
+        cells.classifier = classifier
         missing = len(plan.tiles) - len(cells.store.finished(plan.tiles))
         workers = places.for_tiles(missing)
         cells.compute(on_tile=on_tile, cancelled=cancelled, workers=workers)
@@ -304,6 +310,8 @@ def _notes(cells: Cells, brought: BroughtCells | None, mismatched: str) -> list[
     if not cells.plan.tiles:
         empty = "No tissue was found there" if brought is None else "No cell lies there"
         notes.append(f"{empty}, so the table has no cells.")
+    if cells.classifier is not None:
+        notes.append(class_note(cells.classifier))
     return notes + unlike_lines(cells.slide_unlike_training, cells.unlike_training > 1)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from napari_past.cells import BroughtCells
+from napari_past.engine.cell_classes import CLASSIFIER, add_class_columns
 from napari_past.engine.measured import Assay, MeasuredStain
 from napari_past.engine.plan import Plan
 from napari_past.engine.unreadable import UNREADABLE, unreadable_told
@@ -88,6 +89,9 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
             types.code, pd.Index(types.names, dtype=object)
         )
         adata.obs["cell_type_margin"] = types.margin
+    classified = cells.classified
+    if classified is not None:
+        add_class_columns(adata, classified)
     kinds = unscored_kinds(cells)
     if kinds is not None:
         adata.obs["unscored"] = pd.Categorical(kinds, categories=["", *UNSCORED_KINDS])
@@ -121,6 +125,8 @@ def annotated(cells: Cells, genes: Sequence[str] | str | None) -> AnnData:
         "tile_um": plan.tiles[0].size_um if plan.tiles else 0.0,
         "versions": {name: version(name) for name in _packages(model)},
     }
+    if cells.classifier is not None:
+        adata.uns["napari_past"][CLASSIFIER] = cells.classifier.told
     if model.bank is not None:
         adata.uns["napari_past"]["model"]["bank"] = model.bank.told
     if brought is not None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from anndata import AnnData
 
 from napari_past.cells import BroughtCells, Detector, GivenCells, get_detector
+from napari_past.engine.cell_classes import classes_of
 from napari_past.engine.measured import Assay, MeasuredStain, assay_of
 from napari_past.engine.plan import Plan, make_plan
 from napari_past.engine.run import OnTile, run_plan
@@ -18,6 +19,7 @@ from napari_past.engine.store import Store
 from napari_past.engine.workers import Workers
 from napari_past.errors import CannotWrite, RegionError
 from napari_past.genes import Resolved
+from napari_past.model.classifier import CellClassifier, ClassifiedCells
 from napari_past.model.prototypes import NearestTypes
 from napari_past.model.retrieval import Neighbours
 from napari_past.quality import QualityMask
@@ -43,6 +45,8 @@ class Cells:
         """Tiles whose pixels could not be decoded; known after `compute`."""
         self.quality: QualityMask | None = None
         """Where the slide must not be scored; None where nobody looked."""
+        self.classifier: CellClassifier | None = None
+        """Gives each cell one of its classes, also in tables; None for no classes."""
         self.excluded = 0
         """Cells that Ignore* regions took out; known after `compute`."""
 
@@ -147,6 +151,19 @@ class Cells:
     def cell_types(self) -> NearestTypes | None:
         """The nearest cell type of the model's bank and its margin; None without such a bank."""
         return self.model.cell_types(self.embeddings)
+
+    @property
+    def classified(self) -> ClassifiedCells | None:
+        """The classes that `classifier` gives; None without one.
+
+        Raises
+        ------
+        ModelError
+            It takes another model's vectors.
+        """
+        if self.classifier is None:
+            return None
+        return classes_of(self.classifier, self.model, self.embeddings)
 
     def marker_values(self, name: str) -> FloatArray:
         """Predicted value of a gene or marker, float32 (n,); several genes are averaged."""

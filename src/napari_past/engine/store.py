@@ -57,6 +57,9 @@ class Store:
         As `Plan.key`.
     root
         The cache's folder; None for the user's.
+    trimmed
+        False for who only reads, a thousand slides one after the other: the cache is not looked
+        through for each.
 
     Raises
     ------
@@ -66,7 +69,7 @@ class Store:
         The limit of the cache is no number.
     """
 
-    def __init__(self, key: StoreKey, root: Path | None = None) -> None:
+    def __init__(self, key: StoreKey, root: Path | None = None, *, trimmed: bool = True) -> None:
         self.key = key
         self._root = root or cache_folder()
         self.folder = self._root / f"cells-v{STORE_SCHEMA}" / key.digest
@@ -82,7 +85,7 @@ class Store:
             self._mark = mark_use(self.folder)
             weakref.finalize(self, _unlink, self._mark)
         self._use()
-        self._size = trim(self._root)[1]
+        self._size = trim(self._root)[1] if trimmed else 0
 
     def _make(self) -> None:
         if not (self.folder / KEY).is_file():

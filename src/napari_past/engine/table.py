@@ -14,6 +14,7 @@ from napari_past.engine.cells import ID_NAMESPACE
 from napari_past.engine.growing import GrowingArray
 from napari_past.engine.looked_up import Answer, LookedUp, OnShare, Piece, TypedCells, votes_of
 from napari_past.engine.measured import Assay
+from napari_past.engine.vector_rows import VectorRows
 from napari_past.engine.workers import cores
 from napari_past.model.retrieval import TypeVotes
 from napari_past.types import FloatArray, Outlines, Rect, TileResult, TileSpec
@@ -124,6 +125,11 @@ class CellTable:
     def embedding(self, cell: int) -> npt.NDArray[np.floating]:
         """(d,), the tower's output for one cell, or what was measured of it."""
         return self._blocks[cell // BLOCK_CELLS][cell % BLOCK_CELLS]
+
+    @property
+    def vectors(self) -> VectorRows:
+        """The tower's output for the cells of now, for any thread."""
+        return VectorRows(self._blocks, len(self))
 
     def ready(self, genes: Sequence[str]) -> int:
         """How many cells, from the first on, have values of all these genes by now."""

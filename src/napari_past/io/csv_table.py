@@ -32,7 +32,9 @@ from napari_past.io.file_columns import (
 from napari_past.io.outline_text import outline_texts, outlines_of_texts
 from napari_past.io.outlines import CELL_OUTLINE, OUTLINE
 from napari_past.io.provenance import (
+    CELL_CLASS,
     CELL_TYPE,
+    CLASS_PROBABILITY,
     KEY,
     TYPE_MARGIN,
     UNSCORED,
@@ -45,7 +47,7 @@ from napari_past.stain import CLASS_NAMES
 
 OWN_COLUMNS = (
     "id", "x_um", "y_um", "area_um2", "hematoxylin_od", UNSCORED, CELL_TYPE, TYPE_MARGIN,
-    OUTLINE, CELL_OUTLINE,
+    CELL_CLASS, CLASS_PROBABILITY, OUTLINE, CELL_OUTLINE,
 )  # fmt: skip
 """Columns that are never genes."""
 _PLACES = ("id", "x_um", "y_um")
@@ -276,7 +278,8 @@ def _is_gene(column: pd.Series) -> bool:
 
 
 def _foreign(column: pd.Series, ids: list[str]) -> pd.Series:
-    kind = "category" if str(column.name).endswith("_class") else str(column.dtype)
+    of_marker = str(column.name).endswith("_class") and column.name != CELL_CLASS
+    kind = "category" if of_marker else str(column.dtype)
     categories = tuple(CLASS_NAMES) if kind == "category" else ()
     told = FileColumn(str(column.name), str(column.name), kind, "", categories, bool(categories))
     return restored(column.to_numpy(), told, ids)

@@ -44,6 +44,8 @@ _UNITS = {
     "unlike_training": "true or false",
     "ignored": "true or false",
     "cell_type_margin": "cosine",
+    "cell_class": "class",
+    "cell_class_probability": "probability",
 }
 _UNIT_OF_SUFFIX = (
     ("_class", "class, 0 to 3+"),

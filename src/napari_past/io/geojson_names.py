@@ -6,7 +6,13 @@ import pandas as pd
 from anndata import AnnData
 
 from napari_past.io.file_columns import FileColumn, gene_file_names, obs_file_columns
-from napari_past.io.provenance import CELL_TYPE, KEY, Provenance
+from napari_past.io.provenance import (
+    CELL_CLASS,
+    CELL_TYPE,
+    CLASS_PROBABILITY,
+    KEY,
+    Provenance,
+)
 from napari_past.stain import CLASS_NAMES
 
 CENTROID = ("Centroid X µm", "Centroid Y µm")
@@ -18,12 +24,14 @@ _NAMES = {
     "area_um2": "Nucleus: Area µm^2",
     "hematoxylin_od": "Nucleus: Hematoxylin OD mean",
     CELL_TYPE: "Cell type",
+    CELL_CLASS: "Cell class",
+    CLASS_PROBABILITY: "Cell class: probability",
 }
 
 
 def measurement(column: str) -> str:
     """The name of a column of ``obs``."""
-    if column.endswith("_class"):
+    if column.endswith("_class") and column not in _NAMES:
         return f"{column.removesuffix('_class')} class"
     return _NAMES.get(column, column)
 
@@ -35,7 +43,8 @@ def gene_measurement(gene: str, unit: str | None) -> str:
 
 def is_class(column: FileColumn) -> bool:
     """Whether it holds the four classes of a marker; a number, 0 to 3, is then measured."""
-    return column.key.endswith("_class") and column.categories == tuple(CLASS_NAMES)
+    of_marker = column.key.endswith("_class") and column.key != CELL_CLASS
+    return of_marker and column.categories == tuple(CLASS_NAMES)
 
 
 def names_of(adata: AnnData) -> tuple[tuple[FileColumn, ...], tuple[str, ...]]:
@@ -47,11 +56,12 @@ def names_of(adata: AnnData) -> tuple[tuple[FileColumn, ...], tuple[str, ...]]:
 
 
 def first_class(columns: tuple[FileColumn, ...]) -> FileColumn | None:
-    """The column that gives cells their classification: of a marker, else that they came with,
-    else the cell type."""
+    """The column that gives cells their classification: of a marker, else of the user's
+    classifier, else that they came with, else the cell type."""
     named = {c.key: c for c in columns if c.is_text}
     marker = next((c for c in columns if is_class(c)), None)
-    return marker or named.get(CLASSIFICATION) or named.get(CELL_TYPE)
+    others = (CELL_CLASS, CLASSIFICATION, CELL_TYPE)
+    return marker or next((named[key] for key in others if key in named), None)
 
 
 def texts(column: pd.Series) -> list[str | None]:

@@ -33,6 +33,10 @@ UNSCORED = "unscored"
 CELL_TYPE, TYPE_MARGIN = "cell_type", "cell_type_margin"
 """Of ``obs``: the nearest type of a reference bank, and how much nearer it is than the second."""
 
+CELL_CLASS, CLASS_PROBABILITY = "cell_class", "cell_class_probability"
+"""Of ``obs``: what a classifier of the user's calls a cell, and how sure it is; its card is
+``uns[KEY]["classifier"]``."""
+
 SCHEMA_VERSION = 1
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import pydantic
 from pydantic import Field
 
 from napari_past.errors import BadTable, CannotWrite, GeneError
-from napari_past.files import atomic_write, data_home, existing_file, make_folder
+from napari_past.files import atomic_write, data_home, existing_file, json_sha256, make_folder
 from napari_past.genes import resolve
 from napari_past.model.card import PearsonR, Share
 from napari_past.model.reliability import Reliability
@@ -174,7 +173,7 @@ def write_lab_evidence(evidence: LabEvidence, path: str | Path) -> None:
     CannotWrite
     """
     fields = evidence.model_dump(mode="json")
-    text = json.dumps({CHECKSUM: _checksum(fields), **fields}, indent=1, ensure_ascii=False)
+    text = json.dumps({CHECKSUM: json_sha256(fields), **fields}, indent=1, ensure_ascii=False)
     with atomic_write(path) as unfinished:
         unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
 
@@ -201,7 +200,7 @@ def read_lab_evidence(path: str | Path) -> LabEvidence:
     except pydantic.ValidationError as exc:
         mistake = first_mistake(exc, "validation")
         raise BadTable(f"{source.name} is no valid validation file at {mistake}; {again}.") from exc
-    if checksum != _checksum(fields):
+    if checksum != json_sha256(fields):
         raise BadTable(
             f"{source.name} was changed since it was written (its checksum does not fit); {again}."
         )
@@ -298,8 +297,3 @@ def _with_interval(r: float, low: float | None, high: float | None) -> str:
 
 def _number(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
-
-
-def _checksum(fields: dict[str, Any]) -> str:
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Regions, notes and cut-offs of the slide in view: kept, saved as they change, undone."""
+"""Regions, notes, cut-offs and classes of the slide in view: kept, saved as they change, undone."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from napari_past.genes import Resolved
 from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.annotations import Annotations, History, KeptCutoffs, joined
 from napari_past.plugin.autosave import Autosave, NotReadNow
+from napari_past.plugin.classing.labels import ClassLabels
 from napari_past.plugin.region_rings import ring_of, same_places, same_regions
 from napari_past.plugin.region_shapes import (
     add_regions_layer,
@@ -39,7 +40,7 @@ class Annotating(QObject):
     """Holds the document of the slide in view; every change is saved and can be undone."""
 
     restored = Signal()
-    """Other regions, notes or cut-offs took the place of those there were."""
+    """Other regions, notes, cut-offs or classes took the place of those there were."""
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -72,6 +73,11 @@ class Annotating(QObject):
     def core_columns(self) -> Mapping[str, Mapping[str, str]]:
         """What is told of a tissue microarray's cores, by core name."""
         return self._history.now.core_columns
+
+    @property
+    def classes(self) -> ClassLabels:
+        """Named by the user, and the labels."""
+        return self._history.now.classes
 
     def cutoffs(self, model: str, gene: Resolved) -> Cutoffs | None:
         """What the user set for a gene of a model on this slide; None where classes are measured,
@@ -120,6 +126,10 @@ class Annotating(QObject):
         """Keep what the user set for a gene; None goes back to the card's."""
         kept = {k: v for k, v in self._history.now.cutoffs.items() if k != _key(model, gene)}
         self._push(cutoffs=kept if cutoffs is None else {**kept, _key(model, gene): cutoffs})
+
+    def set_classes(self, labels: ClassLabels) -> None:
+        """Keep other classes or labels; one change, which can be undone."""
+        self._push(classes=labels)
 
     def take_regions(self) -> None:
         """The shapes on the slide changed."""

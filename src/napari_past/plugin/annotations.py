@@ -1,10 +1,14 @@
-"""What a user says of one slide: regions, notes, cut-offs; and the way back. Knows no viewer."""
+"""What a user says of one slide: regions, notes, cut-offs, classes; and the way back.
+
+Knows no viewer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from napari_past.plugin.classing.labels import ClassLabels, joined_labels
 from napari_past.types import Cutoffs, Region
 
 LONGEST_HISTORY = 200
@@ -32,6 +36,8 @@ class Annotations:
     """Set by the user, by model and gene."""
     core_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What a spreadsheet tells of a tissue microarray's cores (case, …), by core name."""
+    classes: ClassLabels = field(default_factory=ClassLabels)
+    """Named by the user, with the cells and areas that were labelled."""
 
     @property
     def empty(self) -> bool:
@@ -49,6 +55,7 @@ def joined(first: Annotations, then: Annotations) -> Annotations:
         {**first.region_notes, **then.region_notes},
         {**first.cutoffs, **then.cutoffs},
         {**first.core_columns, **then.core_columns},
+        joined_labels(first.classes, then.classes),
     )
 
 

@@ -51,6 +51,8 @@ class CellFacts:
     """What the nearest cells of the bank are; empty where that is not known, or not yet."""
     brought: tuple[tuple[str, str], ...] = ()
     """Names and texts of what the cell came with, where somebody else found it."""
+    own_class: str = ""
+    """Of the user's classes, with its probability; empty where none is known."""
     key: str = ""
     """By which its note is kept; empty for the id. Ids of different files may be alike."""
 
@@ -71,6 +73,8 @@ class CellFacts:
         if self.cell_type:
             parts = (self.cell_type, self.reference)
             lines.append(("type", "; ".join(part for part in parts if part)))
+        if self.own_class:
+            lines.append(("my class", self.own_class))
         if self.class_name:
             lines.append(("class", self.class_name))
         if self.measured:
@@ -94,7 +98,15 @@ class CellFacts:
         flags = [self.flag] if self.unlike_training > 1 else []
         reasons = [f"not scored: {self.unscored}"] if self.unscored else []
         evidence = [g.reliability for g in self.genes]
-        parts = [*genes, self.cell_type, self.class_name, *evidence, *flags, *reasons]
+        parts = [
+            *genes,
+            self.cell_type,
+            self.own_class,
+            self.class_name,
+            *evidence,
+            *flags,
+            *reasons,
+        ]
         return "\n".join(part for part in parts if part)
 
 

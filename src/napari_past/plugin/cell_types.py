@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,31 @@ OTHER, BETWEEN = len(TYPE_COLOURS) + 1, len(TYPE_COLOURS) + 2
 """Labels; 0 is no cell, or one whose type is not known yet, the colours' are 1 and on."""
 LABELS = BETWEEN + 1
 OTHER_NAME, BETWEEN_NAME = "other types", "between two types"
+LAYER_NAME = "Cell types"
 
 Labels = npt.NDArray[np.uint8]
+
+
+class TypeSource(Protocol):
+    """What gives cells their types: a model's bank, through the table, or a user's classes."""
+
+    @property
+    def types(self) -> TypedCells:
+        """Of the first cells of the table, those that are known by now."""
+
+
+@dataclass(frozen=True)
+class Typing:
+    """How cells are shown by type."""
+
+    source: TypeSource
+    least_margin: float
+    """Cells of which their type is less sure are grey."""
+    between: str = BETWEEN_NAME
+    """What these are called."""
+    layer_name: str = LAYER_NAME
+    fixed: bool = False
+    """Whether colours go by the order of the types, not by how common they are in view."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +122,12 @@ class TypeColours:
         return labels
 
 
+def fixed_labels(types: int) -> npt.NDArray[np.uint8]:
+    """The label of each type, (t,): colours in their order, and `OTHER` beyond."""
+    labels = np.arange(1, types + 1)
+    return np.where(labels <= len(TYPE_COLOURS), labels, OTHER).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class ShownTypes:
     """Cells with the label of their type."""
@@ -107,6 +137,7 @@ class ShownTypes:
     """Cells nearer to a second type than this are between two."""
     label_of: npt.NDArray[np.uint8]
     """(t,), of each type."""
+    between: str = BETWEEN_NAME
 
     def labels(self, index: npt.NDArray[np.intp]) -> Labels:
         """(m,), 0 where a cell's type is not known yet."""
@@ -122,7 +153,7 @@ class ShownTypes:
         if label == OTHER:
             return OTHER_NAME
         if label == BETWEEN:
-            return BETWEEN_NAME
+            return self.between
         codes = np.flatnonzero(self.label_of == label)
         return self.cells.names[codes[0]] if len(codes) else ""
 
@@ -161,7 +192,7 @@ def key_of(
         for code in np.argsort(-of_type, kind="stable")
         if shown.label_of[code] != OTHER and of_type[code]
     ]
-    for label, name in ((OTHER, OTHER_NAME), (BETWEEN, BETWEEN_NAME)):
+    for label, name in ((OTHER, OTHER_NAME), (BETWEEN, shown.between)):
         if of_label[label]:
             rows.append(KeyRow(label, name, int(of_label[label])))
     others = tuple(

@@ -1,4 +1,4 @@
-"""What the colours of the cells show: a gene or two, classes, or cell types."""
+"""What the colours of the cells show: one gene or two, cell types, or the user's classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from napari_past.engine import chosen_cutoffs
 from napari_past.errors import GeneError, MissingCutoffs
 from napari_past.genes import Resolved
 from napari_past.plugin.annotating import Annotating
+from napari_past.plugin.cell_types import Typing
+from napari_past.plugin.classing.probing import Probing
+from napari_past.plugin.classing.words import UNCERTAIN
 from napari_past.plugin.desk import Desk
 from napari_past.plugin.looking_up import LookingUp
 from napari_past.plugin.panel import Panel
@@ -18,6 +21,7 @@ from napari_past.plugin.staining import staining
 from napari_past.plugin.unscored import Unscored
 from napari_past.stain.measured import has_classes
 
+CLASSES_LAYER = "Cell classes"
 LIMITS_HOLD = 2
 """Automatic limits are taken anew when there are so many times the cells they came from."""
 
@@ -35,13 +39,14 @@ class Colouring(QObject):
         panel: Panel,
         annotating: Annotating,
         unscored: Unscored,
+        probing: Probing,
         desk: Desk,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._panel = panel
         self._annotating = annotating
-        self._unscored, self._desk = unscored, desk
+        self._unscored, self._probing, self._desk = unscored, probing, desk
         self._limits_of = 0
         """Cells that there were when the limits of the colours were taken."""
         self.why_not = ""
@@ -58,12 +63,17 @@ class Colouring(QObject):
         panel.cutoffs.changed.connect(self._on_cutoffs)
         panel.cutoffs.dragged.connect(self._on_dragged)
         panel.types.changed.connect(self._on_asked)
+        panel.classes.probability_changed.connect(self.show)
+        probing.changed.connect(self._on_classified)
         unscored.changed.connect(self._tell_types)
 
     def choose(self) -> None:
         """Another gene or marker, or the first one of these cells."""
         gene, session = self._panel.gene.current, self._desk.session
-        if gene is None or session is None:
+        if session is None:
+            return
+        if gene is None:
+            self.show()
             return
         preset, self.why_not, self._unkept = None, "", None
         try:
@@ -82,7 +92,7 @@ class Colouring(QObject):
         """Look up what is to be shown, also where the user stopped it."""
         session = self._desk.session
         if session is not None:
-            self.looking_up.want(session.table, () if self._by_type else self._symbols)
+            self.looking_up.want(session.table, self._symbols if self._by_gene else ())
 
     def forget(self) -> None:
         """There are no cells to colour."""
@@ -120,8 +130,19 @@ class Colouring(QObject):
             self._tell_types()
 
     @property
-    def _by_type(self) -> bool:
-        return self._panel.types.least_margin is not None
+    def _by_gene(self) -> bool:
+        return bool(self._panel.types.by_gene.isChecked())
+
+    @property
+    def _typing(self) -> Typing | None:
+        """How cells are shown by type or class; None where they are by gene."""
+        types, session = self._panel.types, self._desk.session
+        if types.by_class.isChecked():
+            least = self._panel.classes.least_probability
+            return Typing(self._probing, least, UNCERTAIN, CLASSES_LAYER, fixed=True)
+        if types.least_margin is None or session is None:
+            return None
+        return Typing(session.table, types.least_margin)
 
     @property
     def _markers(self) -> list[Resolved]:
@@ -142,17 +163,24 @@ class Colouring(QObject):
 
     def _show(self, patient: bool) -> None:
         gene, view, session = self._panel.gene.current, self._desk.view, self._desk.session
-        if gene is None or view is None or session is None:
+        if view is None or session is None:
             return
         panel, table = self._panel, session.table
+        if gene is None:
+            # A model without a read-out has vectors all the same, which tell classes.
+            if panel.types.by_class.isChecked():
+                view.typing = self._typing
+                view.show(table, None)
+                self.changed.emit()
+            return
         before = view.shown if view.table is table else None
-        soon = self.looking_up.busy and not self._by_type and 0 < len(table) == table.found
+        soon = self.looking_up.busy and self._by_gene and 0 < len(table) == table.found
         if patient and soon and before is not None and not table.ready(self._symbols):
             return
         look = replace(panel.look.look, as_classes=panel.cutoffs.classes_shown)
         compared = self._markers[1] if len(self._markers) > 1 else None
         shown = staining(table, gene, panel.cutoffs.cutoffs, look, compared, before)
-        view.least_margin = panel.types.least_margin
+        view.typing = self._typing
         view.show(table, shown)
         self._limits_of = len(shown.values)
         panel.cutoffs.legend.set_staining(shown)
@@ -162,8 +190,16 @@ class Colouring(QObject):
 
     def _tell_types(self) -> None:
         view, session = self._desk.view, self._desk.session
-        if self._by_type and view is not None and session is not None:
+        by_type = self._panel.types.by_type.isChecked()
+        if by_type and view is not None and session is not None:
             self._panel.types.set_key(view.types.key(session.table, self._unscored.used))
+
+    def _on_classified(self) -> None:
+        """Other classes of the cells, or classes of more of them."""
+        view, session = self._desk.view, self._desk.session
+        if view is not None and session is not None and self._panel.types.by_class.isChecked():
+            view.typing = self._typing
+            view.follow_camera()
 
     def _on_cutoffs(self) -> None:
         gene, chosen = self._panel.gene.current, self._panel.cutoffs.cutoffs
@@ -201,7 +237,7 @@ class Colouring(QObject):
             self._annotating.set_cutoffs(model, gene, self._panel.cutoffs.cutoffs)
 
     def _on_asked(self) -> None:
-        """A second gene, or none; types, or genes; another margin."""
+        """A second gene, or none; types, classes or genes; another margin."""
         self.go_on()
         self.show()
 

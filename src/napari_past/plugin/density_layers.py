@@ -10,6 +10,7 @@ from napari.utils.colormaps import Colormap
 
 from napari_past.plugin.active_layer import keeping_active
 from napari_past.plugin.densities import Densities
+from napari_past.plugin.layer_order import below_cells
 from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.region_shapes import EDGE_UM, FOUND
 from napari_past.space import image_placement, world_from_um
@@ -63,11 +64,7 @@ class DensityLayers:
             contrast_limits=(0.0, max(float(found.per_mm2.max()), 1e-6)),
             interpolation2d="linear",
         )
-        # Above the slides, below the cells, which stay legible.
-        layers = self._viewer.layers
-        first = next((k for k, other in enumerate(layers) if not isinstance(other, Image)), None)
-        if first is not None and first < layers.index(layer):
-            layers.move(layers.index(layer), first)
+        below_cells(self._viewer, layer)
         return layer
 
     def _add_spots(self, spots: tuple[HotSpot, ...], name: str) -> Shapes:

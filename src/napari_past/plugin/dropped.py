@@ -1,4 +1,4 @@
-"""What a file that was dropped into the window holds: cells, or regions. Knows no Qt."""
+"""What a file that was dropped into the window holds: cells, classes, regions. Knows no Qt."""
 
 from __future__ import annotations
 
@@ -7,12 +7,26 @@ import re
 import zlib
 from pathlib import Path
 
+from napari_past.model.classifier import SUFFIX
+
 CELL_SUFFIXES = (".geojson", ".geojson.gz", "_seg.npy", ".parquet")
 """Of what is laid on a slide and is nothing but cells or regions."""
+HEAT_SUFFIXES = (".heat.tif", ".heat.tiff")
+"""Of heat maps; a slide may end with .tif, too."""
 _LOOKED_AT = 2**20
 """Bytes of a file that are looked at: QuPath writes objects of a kind together."""
 _OBJECT = re.compile(rb'"object_?type"\s*:\s*"([a-z_ ]+)"', re.IGNORECASE)
 _CELLS = (b"cell", b"detection", b"tile")
+
+
+def is_heat_map(path: Path) -> bool:
+    """Whether a file is a heat map of a slide by its name."""
+    return path.name.lower().endswith(HEAT_SUFFIXES)
+
+
+def is_classifier(path: Path) -> bool:
+    """Whether a file holds a classifier of cells by its name."""
+    return path.name.lower().endswith(SUFFIX)
 
 
 def holds_regions(path: Path) -> bool:

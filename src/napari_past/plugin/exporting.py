@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject
 from napari_past.engine import Assay
 from napari_past.io import write_regions, write_score_csv
 from napari_past.plugin.annotating import Annotating
+from napari_past.plugin.classing.probing import Probing
 from napari_past.plugin.desk import Desk
 from napari_past.plugin.export import export_cells
 from napari_past.plugin.export_box import ExportBox
@@ -29,12 +30,13 @@ class Exporting(QObject):
         scores: RegionScores,
         annotating: Annotating,
         unscored: Unscored,
+        probing: Probing,
         desk: Desk,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._jobs, self._scores, self._desk = jobs, scores, desk
-        self._annotating, self._unscored = annotating, unscored
+        self._annotating, self._unscored, self._probing = annotating, unscored, probing
         box.cells_to.connect(self.cells_to)
         box.scores_to.connect(self.scores_to)
         box.regions_to.connect(self.regions_to)
@@ -58,10 +60,12 @@ class Exporting(QObject):
             return
         regions, mask = self._scores.regions(), self._unscored.mask
         notes, columns = dict(self._annotating.cell_notes), self._annotating.core_columns
+        classifier = self._probing.classifier
 
         def work(job: Job) -> int:
             cells = session.cells()
             cells.quality = mask
+            cells.classifier = classifier
             export_cells(
                 cells, shown.resolved, shown.cutoffs, target, regions, notes, session.mismatch,
                 session.slide, embed_image, job.tell, job.cancelled, columns,

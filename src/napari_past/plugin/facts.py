@@ -26,6 +26,7 @@ def facts_of(
     notes: Mapping[str, str],
     reference: str = "",
     brought: BroughtRows | None = None,
+    own_class: str = "",
 ) -> CellFacts:
     """Everything that is known of a cell, by its place in the table.
 
@@ -37,6 +38,8 @@ def facts_of(
         What its nearest reference cells are.
     brought
         What the table's cells came with; None where they were found.
+    own_class
+        Of the user's classes.
     """
     x, y = table.centers_um[cell].tolist()
     kind = 0 if mask is None else int(mask.kind_at(table.centers_um[cell : cell + 1])[0])
@@ -57,6 +60,7 @@ def facts_of(
         note=notes.get(key, ""),
         measured=_measured(table, cell),
         reference=reference,
+        own_class=own_class,
         brought=() if brought is None else brought.told(row),
     )
 

@@ -16,6 +16,7 @@ from napari_past.errors import Cancelled
 from napari_past.model.retrieval import TypeVotes
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.cell_details import CellDetails, CellFacts
+from napari_past.plugin.classing.probing import Probing
 from napari_past.plugin.desk import Desk
 from napari_past.plugin.facts import facts_of
 from napari_past.plugin.latest import Latest
@@ -35,6 +36,7 @@ class Inspecting(QObject):
         box: CellDetails,
         annotating: Annotating,
         unscored: Unscored,
+        probing: Probing,
         desk: Desk,
         parent: QObject,
     ) -> None:
@@ -42,6 +44,7 @@ class Inspecting(QObject):
         self.pointer = Pointer(viewer, self)
         self._box = box
         self._annotating, self._unscored, self._desk = annotating, unscored, desk
+        self._probing = probing
         self._picked = self._told = -1
         """Cells; −1 for none."""
         self._asked = -1
@@ -51,6 +54,8 @@ class Inspecting(QObject):
         self.on = True
         """Whether cells are told beside the pointer, and picked; not while measured rows are seen
         in their place."""
+        self.picks = True
+        """Whether a click keeps a cell; not while it labels one."""
         self._stop = threading.Event()
         self._latest = Latest(self)
         self._latest.ready.connect(self._on_voted)
@@ -90,7 +95,7 @@ class Inspecting(QObject):
             QToolTip.hideText()
 
     def _on_picked(self, cell: int) -> None:
-        if self.on:
+        if self.on and self.picks:
             self.pick(cell)
 
     def _tell(self, cell: int) -> CellFacts | None:
@@ -109,7 +114,8 @@ class Inspecting(QObject):
         notes, reference = self._annotating.cell_notes, self._votes.get(cell, "")
         session = self._desk.session
         brought = None if session is None else session.brought_rows
-        return facts_of(cell, table, shown, self._unscored.mask, notes, reference, brought)
+        own = self._probing.told(cell)
+        return facts_of(cell, table, shown, self._unscored.mask, notes, reference, brought, own)
 
     def _ask(self, cell: int) -> None:
         table = self.pointer.table

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QWidget
 from napari_past.model import Model
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.calibrated import Calibrated
+from napari_past.plugin.classing.probing import Probing
 from napari_past.plugin.colouring import Colouring
 from napari_past.plugin.comparing import Comparing
 from napari_past.plugin.desk import Desk
@@ -36,13 +37,14 @@ class Outputs(QWidget):
         scores: RegionScores,
         annotating: Annotating,
         unscored: Unscored,
+        probing: Probing,
         desk: Desk,
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self.hide()
         box = panel.export
-        self.exporting = Exporting(box, jobs, scores, annotating, unscored, desk, self)
+        self.exporting = Exporting(box, jobs, scores, annotating, unscored, probing, desk, self)
         self.reporting = Reporting(colouring, scores, annotating, unscored, desk, self)
         self.calibrated = Calibrated(panel.regions.calibrated, scores, self)
         self.comparing = Comparing(scores, unscored, desk, self)

@@ -21,9 +21,11 @@ from qtpy.QtWidgets import (
 from napari_past.plugin.banner import Banner
 from napari_past.plugin.brought_box import BroughtBox
 from napari_past.plugin.cell_details import CellDetails
+from napari_past.plugin.classing.box import ClassesBox
 from napari_past.plugin.cutoff_box import CutoffBox
 from napari_past.plugin.export_box import ExportBox
 from napari_past.plugin.gene_box import GeneBox
+from napari_past.plugin.heat import HeatMapBox
 from napari_past.plugin.layouts import row_of, rule
 from napari_past.plugin.look_box import LookBox
 from napari_past.plugin.measured.box import MeasuredBox
@@ -52,6 +54,7 @@ class Panel(QWidget):
         self.compare = QCheckBox("Compare with a second gene")
         self.second = GeneBox()
         self.types = TypesBox()
+        self.classes = ClassesBox()
         self.live = QCheckBox("Live: stain where I look")
         self.live.setToolTip("When the view rests, its tissue is analysed, the centre first.")
         self.live.setChecked(True)
@@ -67,6 +70,7 @@ class Panel(QWidget):
         self.cell = CellDetails()
         self.virtual = VirtualBox()
         self.tissue = MeasuredBox()
+        self.heat = HeatMapBox()
         self.look = LookBox()
         self.cutoffs = CutoffBox()
         self.regions = RegionBox()
@@ -84,13 +88,15 @@ class Panel(QWidget):
         self._cell_section = _section("Cell", self.cell)
         self._virtual_section = _section("Virtual stain", self.virtual)
         self._tissue_section = _section("Measured tissue", self.tissue)
+        self._heat_section = _section("Heat map", self.heat)
         self._export_section = _section("Export and report", self.export)
         stain = _section(
             "Stain",
             self.models,
             self.brought,
-            self.gene,
             self.types,
+            self.gene,
+            self.classes,
             self.compare,
             self.second,
             self.live,
@@ -109,6 +115,7 @@ class Panel(QWidget):
             self.banner,
             self._virtual_section,
             self._tissue_section,
+            self._heat_section,
             self._cell_section,
             self._cutoff_section,
             _section("Regions", self.regions),
@@ -132,7 +139,7 @@ class Panel(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._has_cells = self._measured = False
         self.compare.toggled.connect(self._arrange)
-        self.types.by_type.toggled.connect(self._arrange)
+        self.types.changed.connect(self._arrange)
         self.tell_following("")
         self.end()
         self.set_state(can_stain=False, has_cells=False)
@@ -171,6 +178,7 @@ class Panel(QWidget):
             button.setEnabled(can_stain)
         self._has_cells = has_cells
         self._tissue_section.setVisible(has_slide)
+        self._heat_section.setVisible(has_slide)
         self.brought.setVisible(has_slide)
         self._cell_section.setVisible(has_cells)
         self._virtual_section.setVisible(has_cells and not self._measured)
@@ -193,8 +201,10 @@ class Panel(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        """What is about the colours of genes is hidden while types are shown."""
-        by_gene = not self.types.by_type.isChecked()
+        """What is about the colours of genes is hidden while types or classes are shown."""
+        by_gene = self.types.by_gene.isChecked()
+        self.classes.setVisible(self.types.by_class.isChecked())
+        self.gene.setVisible(by_gene)
         self.compare.setVisible(by_gene and not self._measured)
         self.second.setVisible(by_gene and self.compare.isChecked())
         self._cutoff_section.setVisible(self._has_cells and by_gene)

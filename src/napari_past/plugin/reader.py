@@ -11,7 +11,7 @@ from napari.utils import resize_dask_cache
 
 from napari_past import spatial
 from napari_past.errors import NotASlide
-from napari_past.plugin.dropped import CELL_SUFFIXES
+from napari_past.plugin.dropped import CELL_SUFFIXES, is_classifier, is_heat_map
 from napari_past.plugin.measured.drops import hand_over, hand_over_address
 from napari_past.plugin.remote_levels import remote_levels
 from napari_past.slide import Slide, open_slide
@@ -49,6 +49,10 @@ def get_reader(path: Paths) -> Callable[[Paths], list[Any]] | None:
     if is_remote(place):
         return open_addresses
     first = Path(place)
+    if is_heat_map(first):
+        return hand_over_heat_maps
+    if is_classifier(first):
+        return hand_over_classifier
     if first.name.lower().endswith(CELL_SUFFIXES):
         return hand_over_cells
     if first.is_dir():
@@ -85,6 +89,32 @@ def hand_over_cells(path: Paths) -> list[tuple[None]]:
     """
     for one in [path] if isinstance(path, str | os.PathLike) else path:
         hand_over(Path(one), "holds cells or regions, which are laid on their slide")
+    return [_NOTHING]
+
+
+def hand_over_heat_maps(path: Paths) -> list[tuple[None]]:
+    """Give the heat map of a slide to the widget; no layer comes of it here.
+
+    Raises
+    ------
+    PastError
+        No widget is docked; napari shows the sentence.
+    """
+    for one in [path] if isinstance(path, str | os.PathLike) else path:
+        hand_over(Path(one), "is a heat map, which is laid over its slide")
+    return [_NOTHING]
+
+
+def hand_over_classifier(path: Paths) -> list[tuple[None]]:
+    """Give a classifier of cells to the widget, the last of several; no layer comes of it.
+
+    Raises
+    ------
+    PastError
+        No widget is docked; napari shows the sentence.
+    """
+    last = path if isinstance(path, str | os.PathLike) else path[-1]
+    hand_over(Path(last), "is a classifier of cells, which is used on a slide")
     return [_NOTHING]
 
 

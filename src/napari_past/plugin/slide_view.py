@@ -23,6 +23,7 @@ from napari_past.plugin.cell_points import (
     point_layer,
     update_points,
 )
+from napari_past.plugin.cell_types import Typing
 from napari_past.plugin.gene_map import GeneMap
 from napari_past.plugin.outline_labels import (
     COARSEST_MPP,
@@ -56,8 +57,8 @@ class SlideView:
         self.from_afar = False
         """Whether the map is shown in place of points."""
         self.types = TypeView(viewer)
-        self.least_margin: float | None = None
-        """Of cells that are shown by their type; None shows cells in a gene's colours."""
+        self.typing: Typing | None = None
+        """How cells are shown by type; None shows them in a gene's colours."""
         self._map: GeneMap | None = None
         self._mapped = 0
         """Cells on the map, in the colours of `_mapped_as`."""
@@ -78,8 +79,8 @@ class SlideView:
 
     # ---- what is shown -----------------------------------------------------------------------
 
-    def show(self, table: CellTable, shown: Staining) -> None:
-        """Show cells in a gene's colours."""
+    def show(self, table: CellTable, shown: Staining | None) -> None:
+        """Show cells in a gene's colours; without one, by type where that is asked."""
         if table is not self.table:
             self._map = self._mapped_as = self._outlined = self._pointed_as = None
             self._mapped = 0
@@ -93,6 +94,7 @@ class SlideView:
     def grow(self) -> None:
         """Show the cells that were added to the table, and the values that came, since."""
         if self.table is None or self.shown is None:
+            self._draw()
             return
         before, self.shown = self.shown, extended(self.shown, self.table)
         # The same colours for the same values: what is painted stays.
@@ -146,13 +148,15 @@ class SlideView:
 
     def _draw(self) -> None:
         table, shown = self.table, self.shown
-        if table is None or shown is None or (len(table) == 0 and self.points is None):
+        if table is None or (len(table) == 0 and self.points is None):
             return
         self._take_note_of_eye()
-        if self.least_margin is None:
+        if self.typing is not None:
+            self.types.draw(table, self.typing, self._added)
+        elif shown is not None:
             self._draw_gene(table, shown)
         else:
-            self.types.draw(table, self.least_margin, self._added)
+            return
         self._set_visible()
         self._draw_outlines(table, shown)
 
@@ -206,7 +210,7 @@ class SlideView:
             self.map.refresh(extent=False, thumbnail=False)
         self.map.name = name
 
-    def _draw_outlines(self, table: CellTable, shown: Staining) -> None:
+    def _draw_outlines(self, table: CellTable, shown: Staining | None) -> None:
         present = self.outlines is not None and self.outlines in self._viewer.layers
         if canvas_mpp(self._viewer) > COARSEST_MPP:
             if present and self.outlines is not None and self._outlined is not None:
@@ -222,14 +226,15 @@ class SlideView:
         if self._drawing is None or anew:
             self._drawing = OutlineDrawing(table.outlines, index, field, mpp, shape)
             self._outlined = asked
-        plain = not shown.as_classes or self.least_margin is not None
+        of_gene = shown if self.typing is None else None
+        plain = of_gene is None or not of_gene.as_classes
         if present and not anew and self._plain and plain:
             return
         self._plain, classes = plain, None
-        if not plain:
-            cells, n = self._drawing.cells, len(shown.values)
+        if of_gene is not None and not plain:
+            cells, n = self._drawing.cells, len(of_gene.values)
             classes = np.full(len(cells), -1, np.int8)
-            classes[cells < n] = shown.classes_of(shown.values[_up_to(cells, n)])
+            classes[cells < n] = of_gene.classes_of(of_gene.values[_up_to(cells, n)])
         labels, arguments, _ = outline_layer(self._drawing, classes)
         if self.outlines is None or not present:
             arguments["visible"] = self._lines_visible
@@ -266,7 +271,7 @@ class SlideView:
             self._lines_visible = self.outlines.visible
 
     def _set_visible(self) -> None:
-        if self.least_margin is not None:
+        if self.typing is not None:
             self._showing = self.types.layer
         else:
             self._showing = self.map if self.from_afar else self.points

@@ -9,13 +9,18 @@ import numpy.typing as npt
 import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_past.plugin.cell_types import LABELS, Labels, ShownTypes, colours_by_label
+from napari_past.plugin.cell_types import (
+    LABELS,
+    LAYER_NAME,
+    Labels,
+    ShownTypes,
+    colours_by_label,
+)
 from napari_past.plugin.outline_labels import placement
 from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.reader import LayerData
 from napari_past.types import PixelGrid
 
-LAYER_NAME = "Cell types"
 OPACITY = 0.8
 FINEST_BIN_UM = 8.0
 """About the space that one nucleus takes up in dense tissue."""
@@ -56,10 +61,12 @@ def binned_labels(
     return most[np.ix_(y - y[0], x - x[0])]
 
 
-def type_layer(labels: Labels, grid: PixelGrid, shown: ShownTypes) -> LayerData:
+def type_layer(
+    labels: Labels, grid: PixelGrid, shown: ShownTypes, name: str = LAYER_NAME
+) -> LayerData:
     """A drawing as a labels layer in µm; napari's status bar tells the type under the pointer."""
     arguments = {
-        "name": LAYER_NAME,
+        "name": name,
         "opacity": OPACITY,
         "colormap": type_colours(),
         "features": type_features(shown),

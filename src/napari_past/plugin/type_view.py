@@ -15,11 +15,14 @@ from napari_past.plugin.cell_types import (
     ShownTypes,
     TypeColours,
     TypeKey,
+    TypeSource,
+    Typing,
     counts_of,
+    fixed_labels,
     key_of,
 )
 from napari_past.plugin.outline_labels import drawing_mpp, drawn_cells, field_grid
-from napari_past.plugin.type_labels import LAYER_NAME, binned_labels, type_features, type_layer
+from napari_past.plugin.type_labels import binned_labels, type_features, type_layer
 from napari_past.plugin.viewport import canvas_mpp, drawn_field, view_rect
 from napari_past.quality import QualityMask
 from napari_past.types import PixelGrid
@@ -44,6 +47,8 @@ class TypeView:
         self.shown: ShownTypes | None = None
         """As it was drawn last."""
         self._colours = TypeColours()
+        self._source: TypeSource | None = None
+        """What gave the types that have these colours."""
         self._field: _Field | None = None
         self._cells: npt.NDArray[np.intp] = np.arange(0)
         self._owner: npt.NDArray[np.int32] = np.zeros((0, 0), np.int32)
@@ -51,20 +56,27 @@ class TypeView:
 
     def forget(self) -> None:
         """The cells are others."""
-        self._field = self.shown = None
+        self._field = self.shown = self._source = None
         self._colours = TypeColours()
 
-    def draw(self, table: CellTable, least_margin: float, add: Callable) -> None:
+    def draw(self, table: CellTable, typing: Typing, add: Callable) -> None:
         """Show the cells in view by their type.
 
         Parameters
         ----------
+        typing
+            Where the types come from, and which of them are sure enough.
         add
             Calls what adds a layer, and gives the layer its place.
         """
-        types, in_view = table.types, table.in_rect(view_rect(self._viewer))
-        label_of = self._colours.assign(counts_of(types, in_view, least_margin))
-        self.shown = ShownTypes(types, least_margin, label_of)
+        if typing.source is not self._source:
+            self._source, self._colours = typing.source, TypeColours()
+        types, in_view = typing.source.types, table.in_rect(view_rect(self._viewer))
+        if typing.fixed:
+            label_of = fixed_labels(len(types.names))
+        else:
+            label_of = self._colours.assign(counts_of(types, in_view, typing.least_margin))
+        self.shown = ShownTypes(types, typing.least_margin, label_of, typing.between)
         mpp = drawing_mpp(canvas_mpp(self._viewer))
         field, shape = drawn_field(self._viewer, mpp, MARGIN)
         grid, index = field_grid(field, mpp), table.in_rect(field)
@@ -76,7 +88,7 @@ class TypeView:
         else:
             centers_um = table.centers_um[index]
             labels = binned_labels(self.shown.labels(index), centers_um, grid, shape)
-        self._show(labels, grid, self.shown, add)
+        self._show(labels, grid, self.shown, typing.layer_name, add)
 
     def key(self, table: CellTable, mask: QualityMask | None) -> TypeKey:
         """What the legend says of the cells in view, after `draw`.
@@ -95,8 +107,10 @@ class TypeView:
             unscored = mask.kind_at(table.centers_um[index]) > 0
         return key_of(self.shown, index, unlike, unscored)
 
-    def _show(self, labels: Labels, grid: PixelGrid, shown: ShownTypes, add: Callable) -> None:
-        data, arguments, _ = type_layer(labels, grid, shown)
+    def _show(
+        self, labels: Labels, grid: PixelGrid, shown: ShownTypes, name: str, add: Callable
+    ) -> None:
+        data, arguments, _ = type_layer(labels, grid, shown, name)
         layer = self.layer
         if layer is None or layer not in self._viewer.layers:
             self.layer = add(lambda: self._viewer.add_labels(data, **arguments))
@@ -116,5 +130,5 @@ class TypeView:
             layer.refresh(extent=False)
         else:
             layer.data = data
-        layer.name = LAYER_NAME
+        layer.name = name
         layer.editable = False

@@ -1,4 +1,4 @@
-"""Whether cells are shown by gene or by type, and the legend of the types."""
+"""Whether cells are shown by gene, type or class of the user's, and the legend of the types."""
 
 from __future__ import annotations
 
@@ -29,21 +29,25 @@ MARGIN_TIP = (
 
 
 class TypesBox(QWidget):
-    """Emits `changed` when the user turns to types or to genes, or sets another margin."""
+    """Emits `changed` when the user turns to genes, types or classes, or sets another margin."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.by_gene, self.by_type = QRadioButton("Gene"), QRadioButton("Cell types")
+        self.by_type.setToolTip("The nearest types of the model's reference bank")
+        self.by_class = QRadioButton("My classes")
+        self.by_class.setToolTip("Classes that you name, told by a few cells that you click")
         self.by_gene.setChecked(True)
         self._ways = QButtonGroup(self)
-        for button in (self.by_gene, self.by_type):
+        for button in (self.by_gene, self.by_type, self.by_class):
             self._ways.addButton(button)
         ways = QHBoxLayout()
         ways.addWidget(QLabel("Show"))
         ways.addWidget(self.by_gene)
         ways.addWidget(self.by_type)
+        ways.addWidget(self.by_class)
         ways.addStretch()
 
         self.legend = TypeLegend()
@@ -75,7 +79,9 @@ class TypesBox(QWidget):
         layout.addLayout(ways)
         layout.addWidget(self._key)
         self._key.hide()
-        self.by_type.toggled.connect(self._on_toggled)
+        # Of two buttons that change at once, the one that is on tells.
+        for button in (self.by_gene, self.by_type, self.by_class):
+            button.toggled.connect(self._on_toggled)
         self.margin.valueChanged.connect(self._on_margin)
         self.set_model(None)
 
@@ -85,27 +91,30 @@ class TypesBox(QWidget):
         return self.margin.value() if self.by_type.isChecked() else None
 
     def set_model(self, model: Model | None) -> None:
-        """Offer the types of a model's bank; without any, genes are shown."""
+        """Offer the types of a model's bank, where it has one; without a model, genes are shown."""
         bank = None if model is None else model.bank
         known = bank is not None and bank.knows_types
-        if not known:
-            with QSignalBlocker(self.by_type):
-                self.by_gene.setChecked(True)
+        if (self.by_type.isChecked() and not known) or model is None:
+            blocked = [QSignalBlocker(b) for b in (self.by_gene, self.by_type, self.by_class)]
+            self.by_gene.setChecked(True)
+            del blocked
             self._key.hide()
-        elif bank is not None:
+        if bank is not None:
             self.honesty.setText(
                 f"Nearest type of the reference bank {bank.title} ({len(bank.bank):,} measured "
                 f"cells), from the picture alone; not validated. {RESEARCH_USE}"
             )
-        self.setVisible(known)
+        self.by_type.setVisible(known)
+        self.setVisible(model is not None)
 
     def set_key(self, key: TypeKey) -> None:
         """Tell the cells in view."""
         self.legend.set_key(key)
 
-    def _on_toggled(self, by_type: bool) -> None:
-        self._key.setVisible(by_type)
-        self.changed.emit()
+    def _on_toggled(self, on: bool) -> None:
+        if on:
+            self._key.setVisible(self.by_type.isChecked())
+            self.changed.emit()
 
     def _on_margin(self) -> None:
         self.changed.emit()

@@ -10,7 +10,7 @@ from napari.utils.notifications import show_error, show_warning
 
 from napari_past.errors import PastError
 from napari_past.model import Model
-from napari_past.plugin.dropped import CELL_SUFFIXES, holds_regions
+from napari_past.plugin.dropped import CELL_SUFFIXES, holds_regions, is_classifier, is_heat_map
 from napari_past.plugin.keys import bind_keys
 from napari_past.plugin.measured.drops import take_drops
 from napari_past.plugin.memory import give_back, spare_collector
@@ -74,8 +74,13 @@ class VirtualStaining(Workbench):
         self._on_work()
 
     def take_path(self, path: Path) -> None:
-        """Lay cells, regions or measured tissue on the slide: what was dropped into the window."""
-        if not path.name.lower().endswith(CELL_SUFFIXES) and kind_of(path) is not None:
+        """Lay cells, classes, regions, a heat map or measured tissue on the slide: what was dropped
+        into the window."""
+        if is_heat_map(path):
+            self._heat.open(path)
+        elif is_classifier(path):
+            self._classing.load(str(path))
+        elif not path.name.lower().endswith(CELL_SUFFIXES) and kind_of(path) is not None:
             self.tissue.open(path)
         elif holds_regions(path):
             self._region_scores.read(str(path))
@@ -139,6 +144,7 @@ class VirtualStaining(Workbench):
         self._colouring.stepped.connect(self._region_scores.step)
         self._colouring.stepped.connect(self._virtual.follow)
         self._distribution.changed.connect(self._on_work)
+        self._probing.changed.connect(self._on_work)
         self._colouring.looking_up.changed.connect(self._on_work)
         self._region_scores.changed.connect(self._on_work)
         self._density.changed.connect(self._on_work)
@@ -174,7 +180,7 @@ class VirtualStaining(Workbench):
             self._annotating.close, self._inspecting.close, self._colouring.close,
             self._bank_dialog.cancel, self._outputs.cancel, self._virtual.close,
             self._validating.cancel, self.tissue.close, self._bringing.close,
-            self._tma.close,
+            self._tma.close, self._heat.close, self._probing.close,
         ):  # fmt: skip
             self._ties.add(close)
         self._ties.cut_with(self)
@@ -215,6 +221,7 @@ class VirtualStaining(Workbench):
         self._region_scores.follow_layers()
         self.tissue.follow_slides()
         self._bringing.follow_slides(self._slides.refs)
+        self._heat.follow_slides(self._slides.refs)
 
     def _on_mpp_given(self, mpp: float) -> None:
         set_pixel_size(self._viewer, self._viewer.layers, mpp)
@@ -266,6 +273,7 @@ class VirtualStaining(Workbench):
         self._virtual.forget()
         self.tissue.set_session(None)
         self._outputs.set_session(None)
+        self._classing.set_session(None)
         self._stainer.set_session(None)
         self._unscored.set_slide(None)
         self._annotating.set_slide(None)
@@ -274,6 +282,7 @@ class VirtualStaining(Workbench):
             self._session = None
         self._damage.follow(None)
         self._bringing.follow()
+        self._heat.follow()
 
     def _on_opened(self, session: object) -> None:
         assert isinstance(session, Session)
@@ -286,12 +295,14 @@ class VirtualStaining(Workbench):
         self._annotating.set_slide(session.slide)
         self._unscored.set_slide(session.slide)
         self._outputs.set_session(session)
+        self._classing.set_session(session)
         self._stainer.set_session(session)
         if self.panel.live.isChecked():
             self._stainer.warm()
         self.tissue.set_session(session)
         self._colouring.choose()
         self._bringing.follow()
+        self._heat.follow()
         self._follow()
 
     # ---- staining ----------------------------------------------------------------------------
@@ -302,6 +313,7 @@ class VirtualStaining(Workbench):
     def _on_arrived(self) -> None:
         self._colouring.looking_up.grow()
         self._colouring.grow()
+        self._probing.grow()
 
     def _on_progress(self) -> None:
         self._on_work()

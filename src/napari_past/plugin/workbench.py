@@ -11,11 +11,14 @@ from napari_past.model import DEFAULT_MODEL, Model, load_model
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.bank_dialog import BankDialog
 from napari_past.plugin.bringing import Bringing
+from napari_past.plugin.classing.probing import Probing
+from napari_past.plugin.classing.view import ClassView
 from napari_past.plugin.colouring import Colouring
 from napari_past.plugin.cutoff_copy import CutoffCopy
 from napari_past.plugin.damaged_tiles import DamagedTiles
 from napari_past.plugin.density_view import DensityView
 from napari_past.plugin.distribution import Distribution
+from napari_past.plugin.heat import HeatMapView
 from napari_past.plugin.inspecting import Inspecting
 from napari_past.plugin.jobs import Jobs
 from napari_past.plugin.keys import KEYS
@@ -90,7 +93,11 @@ class Workbench(QWidget):
         self._density = DensityView(
             viewer, self.panel.regions.density, self._region_scores, self._unscored, self, self
         )
-        self._colouring = Colouring(self.panel, self._annotating, self._unscored, self, self)
+        self._heat = HeatMapView(viewer, self.panel.heat, self._jobs, self, self)
+        self._probing = Probing(self._annotating, self)
+        self._colouring = Colouring(
+            self.panel, self._annotating, self._unscored, self._probing, self, self
+        )
         self._virtual = VirtualView(
             viewer, self.panel.virtual, self._unscored, self._jobs, self, self
         )
@@ -99,16 +106,20 @@ class Workbench(QWidget):
         )
         self._cutoff_copy = CutoffCopy(self.panel.cutoffs, self._annotating, self, self)
         self._inspecting = Inspecting(
-            viewer, self.panel.cell, self._annotating, self._unscored, self, self
+            viewer, self.panel.cell, self._annotating, self._unscored, self._probing, self, self
         )
         self._pointer = self._inspecting.pointer
+        self._classing = ClassView(
+            viewer, self.panel, self._probing, self._annotating, self._inspecting, self._unscored,
+            self,
+        )  # fmt: skip
         self.tissue = MeasuredView(
             viewer, self.panel, workers, self._virtual, self._inspecting, self.regions, self, self
         )
         self._validating = Validating(self.tissue.measured, self.regions, workers, self, self)
         self._outputs = Outputs(
             self.panel, self._jobs, self._colouring, self._region_scores, self._annotating,
-            self._unscored, self, self,
+            self._unscored, self._probing, self, self,
         )  # fmt: skip
         self._bank_dialog = BankDialog(self)
         layout = QVBoxLayout(self)
@@ -144,7 +155,7 @@ class Workbench(QWidget):
         parts = (
             self._jobs, self._region_scores, self._density, self._unscored, self._loading,
             looking_up, self._outputs, self._distribution, self._cutoff_copy, self.tissue,
-            self._validating,
+            self._validating, self._probing,
         )  # fmt: skip
         return bool(stainer.running or stainer.waiting_in_view or any(part.busy for part in parts))
 

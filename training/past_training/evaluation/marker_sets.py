@@ -9,7 +9,7 @@ gene separates tumour from stroma a little, so that an AUC means nothing without
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +84,12 @@ class MarkerCheck:
     scores: tuple[MarkerScore, ...]
 
 
-def read_tiles(folder: Path, mpp: float = TILE_MPP) -> list[AnnotatedTile]:
+def read_tiles(
+    folder: Path, mpp: float = TILE_MPP, types: Collection[str] = tuple(MARKER_SETS)
+) -> list[AnnotatedTile]:
     """Pictures ``*.png`` with ``*.json`` of the same name: ``{type: [[x, y], …]}`` in px.
 
-    Types that have no marker set are left out.
+    Types other than `types`, as those that have no marker set, are left out.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def read_tiles(folder: Path, mpp: float = TILE_MPP) -> list[AnnotatedTile]:
             points = {
                 kind: np.asarray(places, np.float64).reshape(-1, 2)
                 for kind, places in json.loads(file.read_text(encoding="utf-8")).items()
-                if kind in MARKER_SETS
+                if kind in types
             }
         except (OSError, ValueError, AttributeError, TypeError) as exc:
             raise PastError(
@@ -114,7 +116,7 @@ def read_tiles(folder: Path, mpp: float = TILE_MPP) -> list[AnnotatedTile]:
         tiles.append(AnnotatedTile(file.stem, rgb, mpp, (centers_px + 0.5) * mpp, kinds))
     if not any(len(tile.kinds) for tile in tiles):
         raise PastError(
-            f"{folder} holds no tiles with nuclei of {', '.join(MARKER_SETS)}; give a folder of "
+            f"{folder} holds no tiles with nuclei of {', '.join(types)}; give a folder of "
             f"PNG pictures with a JSON file of nuclei beside each."
         )
     return tiles
@@ -134,7 +136,7 @@ def marker_check(
         Gene, as the model calls it → mean measured expression, to match random sets by; genes that
         it lacks are not drawn. Empty: no random sets.
     """
-    vectors = np.concatenate([_embeddings(model, tile) for tile in tiles])
+    vectors = np.concatenate([tile_embeddings(model, tile) for tile in tiles])
     kinds = np.concatenate([tile.kinds for tile in tiles])
     tile_of = np.repeat(np.arange(len(tiles)), [len(tile.kinds) for tile in tiles])
     levels = {gene: expression[gene] for gene in model.genes if gene in expression}
@@ -188,7 +190,7 @@ def _mean_value(
     return np.asarray(model.expression(vectors, genes).mean(axis=1, dtype=np.float64))
 
 
-def _embeddings(model: Model, tile: AnnotatedTile) -> npt.NDArray[np.float16]:
+def tile_embeddings(model: Model, tile: AnnotatedTile) -> npt.NDArray[np.float16]:
     """What the engine would store for cells at the annotated centres, (n, d)."""
     slide = slide_of_array(tile.rgb, tile.mpp)
     encoder = model.card.encoder

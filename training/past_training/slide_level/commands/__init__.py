@@ -1,0 +1,1 @@
+"""``past-train slide`` and its commands."""
