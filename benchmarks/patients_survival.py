@@ -75,7 +75,7 @@ def tissue_facts(data: Path) -> Result:
 
 def planted(
     data: Path, driver: DriverName, seed: int, patients: int, poolings: Sequence[str],
-    discrete: str, fitting: dict[str, int], resamples: int,
+    discrete: str, fitting: dict[str, Any], resamples: int,
 ) -> Result:  # fmt: skip
     """One cohort with a planted hazard: every pooling, alone and with the clinical covariates."""
     chosen = drivers_of(data)[driver]
@@ -88,7 +88,7 @@ def planted(
         ClinicalArm(),
         *singles,
         _network(discrete, "discrete", options),
-        *(FusionArm(arm, INNER) for arm in singles),
+        *(FusionArm((arm,), INNER) for arm in singles),
         OracleArm("oracle of the bags", cohort.from_bags),
         OracleArm("oracle", cohort.log_hazard),
     ]
@@ -100,7 +100,7 @@ def planted(
 
 
 def null(
-    data: Path, seed: int, patients: int, pooling: str, fitting: dict[str, int], resamples: int
+    data: Path, seed: int, patients: int, pooling: str, fitting: dict[str, Any], resamples: int
 ) -> Result:
     """One cohort whose hazard hangs on age and stage alone: nothing of a bag tells of it."""
     cohort = simulated(pool_of(data), None, patients, seed)
@@ -110,7 +110,7 @@ def null(
     arms = [
         ClinicalArm(),
         *singles,
-        *(FusionArm(arm, INNER) for arm in singles),
+        *(FusionArm((arm,), INNER) for arm in singles),
         OracleArm("oracle", cohort.log_hazard),
     ]
     return _cohort_facts(cohort) | {"arms": _evaluated(cohort, arms, protocol)}

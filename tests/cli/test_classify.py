@@ -102,7 +102,7 @@ def test_a_classifier_of_two_slides_is_checked_by_slide(fitted):
 def test_one_slide_is_checked_by_blocks_or_by_what_is_asked_for(
     command, files, tmp_path, options, told
 ):
-    out = tmp_path / "a.json"
+    out = tmp_path / "a.past-classes.json"
     done = command("classify", "fit", files["s0"], "--labels", "cluster", "--out", out, *options)
     assert told in done.out, done.err
     assert read_classifier(out).card.classes == ("0", "1", "2")
@@ -141,7 +141,7 @@ MISTAKES = {
 def test_mistakes_of_fit_are_told_in_a_sentence(command, told_once, files, tmp_path, case):
     words, told = MISTAKES[case]
     given = [files.get(word, word) for word in words]
-    out = tmp_path / "a.json"
+    out = tmp_path / "a.past-classes.json"
     assert told in told_once(command("classify", "fit", *given, "--out", out))
     assert not out.exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -137,9 +138,11 @@ def test_a_few_clicks_class_the_slide(opened, kinds, qtbot) -> None:
     assert labelled.code[labelled.index == suggested].tolist() == [1]
     assert f"labelled {names[1]}" in widget._probing.told(suggested)
 
-    # A removed class goes from everywhere; a typed number is text, not a key.
+    # A removed class goes from everywhere; the one that is given next stays. A typed number is
+    # text, not a key.
     box.rows.removed.emit(0)
     settle(qtbot, widget)
+    assert widget._annotating.classes.names[widget._classing._chosen] == names[1]
     assert widget._probing.cells.names == tuple(names[1:])
     qtbot.keyClicks(box.name, "12")
     assert box.name.text() == "12"
@@ -182,6 +185,14 @@ def test_areas_files_and_another_day(docked, opened, kinds, qtbot, tmp_path, dra
     assert widget.regions() == ()
     box.draw.click()
     assert layer.mode == "pan_zoom"
+    # It comes back with the classes, above a picture that was opened later.
+    widget.panel.types.by_gene.click()
+    assert not layer.visible
+    picture = viewer.add_image(np.zeros((4, 4)), visible=False)
+    widget.panel.types.by_class.click()
+    settle(qtbot, widget)
+    assert layer.visible
+    assert viewer.layers.index(layer) > viewer.layers.index(picture)
 
     # Saved with its card, and carried by what is exported.
     dialog = widget._classing._dialog
@@ -190,7 +201,7 @@ def test_areas_files_and_another_day(docked, opened, kinds, qtbot, tmp_path, dra
     assert f"{names[0]} 2" in dialog.card.text()
     target = tmp_path / "kinds.past-classes.json"
     dialog.name.setText("drawn kinds")
-    dialog.target.set_text(str(target))
+    dialog.target.set_text(str(tmp_path / "kinds"))
     dialog.save.click()
     kept = read_classifier(target)
     assert (kept.card.name, kept.names) == ("drawn kinds", tuple(names))
@@ -201,6 +212,12 @@ def test_areas_files_and_another_day(docked, opened, kinds, qtbot, tmp_path, dra
     types = widget._probing.types
     mine = {table.cell_id(i): names[types.code[i]] for i in range(len(table))}
     assert dict(back.obs["cell_class"].astype(str)) == mine
+    # QuPath shows a cell by one classification: that of the classes, which are in view.
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.export_cells_to(tmp_path / "cells.geojson")
+    features = json.loads((tmp_path / "cells.geojson").read_text(encoding="utf-8"))["features"]
+    given = {f["id"]: f["properties"]["classification"]["name"] for f in features}
+    assert given == mine
     before = types.code.copy()
     widget._annotating.close()
     viewer.close()

@@ -18,12 +18,12 @@ from napari_past.errors import BadTable, PastError
 from napari_past.io.heat_map import BinSums, HeatAbout, HeatKind, HeatMap
 from napari_past.io.heat_map_file import write_heat_map
 from napari_past.plugin.heat import HeatMapBox, HeatMapView
-from napari_past.plugin.heat.layer import colours_of
+from napari_past.plugin.heat.layer import add_layer, colours_of
 from napari_past.plugin.heat.regions import top_regions
 from napari_past.plugin.heat.scale import scale_of
 from napari_past.plugin.heat.words import check_slide, evidence_line, what_line
 from napari_past.plugin.jobs import Jobs
-from napari_past.plugin.reader import get_reader
+from napari_past.plugin.reader import METADATA_KEY, get_reader
 from napari_past.plugin.viewport import view_rect
 from napari_past.slide import open_slide
 from napari_past.space import um_from_world, world_from_um
@@ -85,6 +85,9 @@ def test_values_are_told_in_a_unit_with_few_zeros(found: HeatMap) -> None:
     tiny = replace(found.channels[0], values=found.channels[0].values * np.float32(1e-6))
     assert scale_of(tiny).unit == "ppm of the attention"
     assert scale_of(tiny).told(7e-7) == "0.700"
+    # A few strong squares of one direction leave the other direction its colour.
+    skewed = np.concatenate([np.full(4, -1.0), np.full(96, 0.05)]).astype(np.float32)
+    assert scale_of(replace(found.channels[1], values=skewed[None])).high == pytest.approx(0.05)
     nothing = replace(found.channels[1], values=np.zeros((3, 3), np.float32))
     assert scale_of(nothing).low < scale_of(nothing).high
 
@@ -151,6 +154,21 @@ def test_without_a_slide_or_a_widget_a_sentence_says_so(qtbot, tmp_path: Path) -
     assert not viewer.layers
     view.close()
     assert not viewer.mouse_move_callbacks
+
+
+def test_a_slide_that_was_opened_later_does_not_cover_it(found: HeatMap) -> None:
+    viewer = ViewerModel()
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    of_slide = {METADATA_KEY: {"path": "a.tif"}}
+    first = viewer.add_image(pixels, visible=False, metadata=of_slide)
+    viewer.add_points(np.zeros((1, 2)), visible=False)
+    second = viewer.add_image(pixels, metadata=of_slide)
+    cells = viewer.add_points(np.zeros((1, 2)))
+    layers = viewer.layers
+    for slide, other in ((second, first), (first, second)):
+        slide.visible, other.visible = True, False
+        layer = add_layer(viewer, found, found.channels[0])
+        assert layers.index(slide) < layers.index(layer) < layers.index(cells)
 
 
 @pytest.mark.gui

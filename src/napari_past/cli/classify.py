@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from napari_past.cli.destination import check_free
 from napari_past.cli.labelled_cells import Labelled, checked_vectors, read_labelled, vectors_model
 from napari_past.cli.slide_record import written_to
 from napari_past.engine.cell_classes import CLASSIFIER, add_class_columns, class_note
-from napari_past.errors import Cancelled
+from napari_past.errors import Cancelled, PastError
 from napari_past.files import check_writable
 from napari_past.io import check_cells_writable, read_cells, write_cells
 from napari_past.io.provenance import KEY, stamped
@@ -36,10 +35,15 @@ def execute(options: Namespace) -> int:
 
 
 def _fit(options: Namespace) -> int:
+    if not options.out.name.lower().endswith(SUFFIX):
+        raise PastError(
+            f"The viewer knows a classifier by its name, which ends in {SUFFIX}, but --out is "
+            f"{options.out.name}; give {options.out.stem}{SUFFIX}."
+        )
     check_free([options.out], options.tables, options.force)
     check_writable(options.out)
     labelled = read_labelled(options.tables, options.labels, options.group)
-    classifier = _fitted(labelled, options.name or _stem(options.out))
+    classifier = _fitted(labelled, options.name or options.out.name[: -len(SUFFIX)])
     write_classifier(classifier, options.out)
     card = classifier.card
     print(f"{options.out}: {len(card.classes)} classes on vectors of {card.model}")
@@ -103,7 +107,3 @@ def _counts(classified: ClassifiedCells) -> list[str]:
         median = f"   median probability {np.median(sure):.2f}" if len(sure) else ""
         lines.append(f"  {name:24} {len(sure):8} {len(sure) / max(n, 1):7.1%}{median}")
     return lines
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(SUFFIX) if path.name.endswith(SUFFIX) else path.stem

@@ -12,6 +12,7 @@ from napari_past.errors import GeneError, MissingCutoffs
 from napari_past.genes import Resolved
 from napari_past.plugin.annotating import Annotating
 from napari_past.plugin.cell_types import Typing
+from napari_past.plugin.classing.classed import ClassedCells
 from napari_past.plugin.classing.probing import Probing
 from napari_past.plugin.classing.words import UNCERTAIN
 from napari_past.plugin.desk import Desk
@@ -53,6 +54,8 @@ class Colouring(QObject):
         """Why the gene has no scores; empty where it has."""
         self._unkept: tuple[str, Resolved] | None = None
         """Model and gene whose cut-off is on its way."""
+        self._classified: tuple[ClassedCells, int] | None = None
+        """The classes that were drawn last, and of how many cells."""
         self.looking_up = LookingUp(self)
         self.looking_up.arrived.connect(self.grow)
         self.looking_up.failed.connect(self._on_failed)
@@ -198,8 +201,12 @@ class Colouring(QObject):
         """Other classes of the cells, or classes of more of them."""
         view, session = self._desk.view, self._desk.session
         if view is not None and session is not None and self._panel.types.by_class.isChecked():
-            view.typing = self._typing
-            view.follow_camera()
+            # Other evidence, or labels that are not fitted yet, change no colour.
+            now = (self._probing.cells, len(self._probing.cells))
+            if now != self._classified:
+                self._classified = now
+                view.typing = self._typing
+                view.follow_camera()
 
     def _on_cutoffs(self) -> None:
         gene, chosen = self._panel.gene.current, self._panel.cutoffs.cutoffs

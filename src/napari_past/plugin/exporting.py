@@ -60,14 +60,19 @@ class Exporting(QObject):
             return
         regions, mask = self._scores.regions(), self._unscored.mask
         notes, columns = dict(self._annotating.cell_notes), self._annotating.core_columns
-        classifier = self._probing.classifier
+        classifier, view = self._probing.classifier, self._desk.view
+        typing = None if view is None else view.typing
+        cutoffs = shown.cutoffs
+        if ".geojson" in target.name.lower() and typing and typing.source is self._probing:
+            # A cell of QuPath has one classification: what is shown, and not a gene's.
+            cutoffs = None
 
         def work(job: Job) -> int:
             cells = session.cells()
             cells.quality = mask
             cells.classifier = classifier
             export_cells(
-                cells, shown.resolved, shown.cutoffs, target, regions, notes, session.mismatch,
+                cells, shown.resolved, cutoffs, target, regions, notes, session.mismatch,
                 session.slide, embed_image, job.tell, job.cancelled, columns,
             )  # fmt: skip
             return len(cells)

@@ -11,6 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, Signal
 
 from napari_past.plugin.active_layer import keeping_active
+from napari_past.plugin.layer_order import above_slide
 from napari_past.plugin.own_layers import OWN
 from napari_past.plugin.timers import settling_timer
 from napari_past.quality import UNSCORED_KINDS, QualityMask
@@ -72,8 +73,7 @@ class UnscoredLayer(QObject):
                 colormap=DirectLabelColormap(color_dict=table),
                 metadata=dict(OWN),
             )
-            # Above the slide, below the cells, which stay legible.
-            self._viewer.layers.move(self._viewer.layers.index(layer), 1)
+            above_slide(self._viewer, layer)
         layer.selected_label = UNSCORED_KINDS.index("other") + 1
         layer.brush_size = 12
         layer.events.labels_update.connect(self._on_painted)

@@ -73,7 +73,7 @@ def check_suffix(path: Path) -> None:
     """Raise `CannotWrite` where a page cannot have this name."""
     if path.suffix.lower() not in SUFFIXES:
         raise CannotWrite(
-            f"A validation is written as HTML or Markdown, but --out is {path.name}; end the name "
+            f"A report is written as HTML or Markdown, but --out is {path.name}; end the name "
             "in .html or .md."
         )
 

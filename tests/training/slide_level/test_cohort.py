@@ -113,7 +113,7 @@ HOSTILE = {
     "negative time": (cell(3, "months", -2), "a negative time of follow-up for 1 patient (003)"),
     "time of 0": (cell(3, "months", 0), "a time of follow-up of 0 for 1 patient"),
     "endless time": (cell(3, "months", "inf"), "no time of follow-up"),
-    "time in words": (cell(3, "months", "a year"), "one is no number"),
+    "time in words": (cell(3, "months", "a year"), "'a year' is none"),
     "event 2": (cell(3, "died", 2), "The event of patient 003 is '2'; write 1"),
     "no event told": (cell(3, "died", None), "The event of patient 003 is 'missing'"),
     "all censored": (column("died", [0] * 12), "No event was seen in any patient"),

@@ -26,6 +26,7 @@ from past_training.slide_level.fitting import (
     fit_network,
     read_network,
 )
+from past_training.slide_level.fitting.statistics import spread
 from past_training.slide_level.fitting.targets import Target
 from past_training.slide_level.networks import top_k
 
@@ -78,6 +79,13 @@ def fitted(planted: Planted) -> dict[str, SlideNetwork]:
         )
         for pooling in POOLINGS
     }
+
+
+def test_patients_weigh_the_same_however_many_cells_they_have() -> None:
+    few, many = np.array([[0.0, 2.0]], np.float16), np.full((9, 2), 4, np.float16)
+    mean, deviation = spread([[few], [many[:5], many[5:]]])
+    assert mean.tolist() == [2, 3]
+    assert deviation.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -201,6 +209,12 @@ def test_bulk_representation_transfers(planted: Planted) -> None:
     assert frozen.card.frozen
     for name, values in bulk.module.pooling.state_dict().items():
         torch.testing.assert_close(frozen.module.pooling.state_dict()[name], values)
+    later = replace(MODEL, fingerprints=("d" * 64,), slides=1)
+    known = fit_network(planted.bags, planted.survival, OPTIONS, start=bulk, origin=later).card
+    # 25 slides, one fingerprint: the other 24 may have been any.
+    assert [known.saw(letter * 64) for letter in "dbe"] == [True, True, None]
+    whole = known.model_copy(update={"earlier_slides": 1})
+    assert [whole.saw(slide) for slide in ("b" * 64, "e" * 64, "")] == [True, False, None]
     other = replace(MODEL, model="other", model_sha256="c" * 64)
     with pytest.raises(BadCohort, match=r"vectors of drawn .* but these are of other"):
         fit_network(planted.bags, planted.survival, OPTIONS, start=bulk, origin=other)
@@ -253,6 +267,9 @@ def test_mistakes_are_told(planted: Planted, tmp_path: Path) -> None:
     empty = [ArrayBag("left", np.zeros((0, DIM))), *planted.bags[1:]]
     with pytest.raises(BadCohort, match="left has no cells"):
         fit_network(empty, planted.survival, OPTIONS)
+    network = fit_network(planted.bags, planted.survival, replace(OPTIONS, epochs=1))
+    with pytest.raises(BadCohort, match="left has no cells"):
+        network.risk(empty)
     with pytest.raises(Cancelled):
         fit_network(planted.bags, planted.survival, OPTIONS, cancelled=lambda: True)
     with pytest.raises(ValueError, match="pooling must be one of"):

@@ -16,6 +16,7 @@ from past_training.slide_level.bags.array_bag import ArrayBag
 from past_training.slide_level.bags.chained import Chained
 from past_training.slide_level.bags.prepared import ModelIdentity, Prepared, PreparedSlide
 from past_training.slide_level.cohort.cohort import Cohort
+from past_training.slide_level.cohort.errors import BadCohort
 from past_training.slide_level.fitting import (
     ClassTarget,
     FitOptions,
@@ -119,7 +120,7 @@ def test_tiles_are_the_squares_and_each_class_has_a_channel(
     assert found.about.looked_at <= found.about.instances == 2 * CELLS
 
 
-def test_a_slide_that_nobody_could_tell_is_refused(
+def test_slides_that_do_not_fit_are_refused(
     prepared: Prepared, network: SlideNetwork, tmp_path: Path
 ) -> None:
     slide = prepared.slides[3]
@@ -127,6 +128,9 @@ def test_a_slide_that_nobody_could_tell_is_refused(
     some = Prepared(**{**vars(prepared), "slides": (*prepared.slides[:3], unknown)})
     with pytest.raises(BadTable, match=r"2-0\.svs does not tell its slide's fingerprint"):
         write_maps(network, some, tmp_path)
+    tiled = Prepared(**{**vars(prepared), "tile_um": 128.0, "instances": "tiles"})
+    with pytest.raises(BadCohort, match="fitted on cells, but these are tiles of 128 µm"):
+        write_maps(network, tiled, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -14,6 +14,7 @@ from napari_past.hdf5 import written_here
 from past_training.cli import main
 from past_training.slide_level.cohort.errors import BadCohort
 from past_training.slide_level.fitting import read_network
+from past_training.slide_level.tasks.alignment import by_lot, ranked
 from past_training.slide_level.tasks.bulk import explained_share, mean_r
 from past_training.slide_level.tasks.classes import balanced_accuracy, macro_auc
 from past_training.slide_level.tasks.held_out import estimates, splits
@@ -100,7 +101,7 @@ def test_mistakes_are_one_sentence(
 
 def figures(page: str, arm: str) -> list[float]:
     """The first numbers of an arm's row."""
-    row = re.findall(rf"^\|(?:[^|]*\|)? {re.escape(arm)} \|(.*)$", page, re.MULTILINE)[0]
+    row = re.findall(rf"^\|(?:[^|\n]*\|)*? {re.escape(arm)} \|(.*)$", page, re.MULTILINE)[0]
     return [float(x.replace("−", "-")) for x in re.findall(r"[+−]?\d\.\d+", row)]
 
 
@@ -161,3 +162,29 @@ def test_folds_part_patients_and_a_gain_is_paired() -> None:
     # An arm that is the first itself gains nothing in any draw.
     assert (gains[1].low, gains[1].high) == (0, 0)
     assert gains[2].low > 0
+
+
+def test_alignment_finds_the_right_profile_among_those_held_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    command = f"evaluate COHORT --task align --folds 3 --epochs 15 --out {tmp_path}/a.md"
+    assert run(folder, command) == 0
+    page = (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert "part of any skill may be that of knowing the site" in page
+    # Two searches, each beside chance: the planted gene orders patients, six in a fold.
+    assert page.count("| chance | 0.500 | – | 0.167 | 0.833 | 1.000 | 3.5 |") == 2
+    assert figures(page, "ridge on mean vectors")[0] > 0.6
+
+
+def test_ranks_by_hand() -> None:
+    likeness = np.array([[0.9, 0.1, 0.2], [0.5, 0.5, 0.1], [0.3, 0.2, 0.1]])
+    # Ties share their mean rank, so that a constant answer is chance.
+    assert ranked(likeness).tolist() == [1, 1.5, 3]
+    assert ranked(np.zeros((3, 3))).tolist() == [2, 2, 2]
+    # One who is near to all leaves nothing to a lot; else a lot lies as far from 0.5 on both sides.
+    near_to_all = np.tile([3.0, 2, 1], (3, 1))
+    assert by_lot([near_to_all], 0) == (0.5, 0.5)
+    low, high = by_lot([np.random.default_rng(0).normal(size=(6, 6))], 0)
+    # Six ranks by lot have a deviation of 1.71 / 5 each; of six, with the doubled variance:
+    assert high - 0.5 == pytest.approx(1.96 * np.sqrt(2 / 6) * 1.71 / 5, rel=0.25)
+    assert low == pytest.approx(1 - high)

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_past.plugin.cell_types import colours_by_label
 
-_SWATCH_PX, _KEY_PX, _LABELS_PX, _CELLS_PX, _MORE_PX, _ROW_PX = 14, 14, 72, 96, 24, 24
+_SWATCH_PX, _KEY_PX, _MORE_PX, _ROW_PX = 14, 14, 24, 24
 _CHOSEN = "#classRow { background: #414b57; border-radius: 3px; }"
 
 
@@ -62,8 +62,6 @@ class ClassRow(QFrame):
         self.swatch.setFixedSize(_SWATCH_PX, _SWATCH_PX)
         # A long name is cut at its end, where the tool tip has it whole.
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.labelled.setFixedWidth(_LABELS_PX)
-        self.cells.setFixedWidth(_CELLS_PX)
         for number in (self.labelled, self.cells):
             number.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.labelled.setStyleSheet("color: #9aa0a6;")
@@ -150,8 +148,20 @@ class ClassRows(QWidget):
             if place < len(facts):
                 told = facts[place]
                 row.show_row(told, place == chosen, editable and told.key > 0)
+        shown = self._rows[: len(facts)]
+        _as_wide([row.labelled for row in shown])
+        _as_wide([row.cells for row in shown])
 
     def text(self) -> str:
         """What the lines say, in words."""
         shown = [row for row in self._rows if not row.isHidden()]
         return "; ".join(f"{r.name.text()}: {r.labelled.text()} {r.cells.text()}" for r in shown)
+
+
+def _as_wide(labels: Sequence[QLabel]) -> None:
+    """Make a column of them, as wide as the longest and no wider: names need the room."""
+    for label in labels:
+        label.setMinimumWidth(0)
+    widest = max((label.sizeHint().width() for label in labels), default=0)
+    for label in labels:
+        label.setFixedWidth(widest)

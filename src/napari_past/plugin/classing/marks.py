@@ -9,7 +9,7 @@ import napari
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from napari.layers import Layer, Points, Shapes
+from napari.layers import Image, Layer, Points, Shapes
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QGuiApplication
 
@@ -46,12 +46,18 @@ class Marks(QObject):
         """The layer in hand before areas were drawn."""
         self._drawing = False
         self._shown: tuple[LabelledArea, ...] = ()
+        self._hid: list[Layer] = []
+        """Layers that come back: not those that the user hides in napari's list."""
         self._timer = settling_timer(self, _AFTER_MS, self._on_rested)
 
     def show(
         self, centers_um: FloatArray, codes: npt.NDArray[np.integer], areas: Sequence[LabelledArea]
     ) -> None:
         """Mark these cells (m, 2) by their classes (m,), and draw these areas."""
+        for layer in self._hid:
+            layer.visible = True
+        self._hid = []
+        self._raise()
         self._show_places(centers_um, codes)
         if tuple(areas) != self._shown or (areas and self._there(self._areas) is None):
             self._draw_areas(tuple(areas))
@@ -61,8 +67,9 @@ class Marks(QObject):
         self.suggest(None)
         self._timer.stop()
         for layer in (self._places, self._areas):
-            if layer is not None and layer in self._viewer.layers:
+            if layer is not None and layer in self._viewer.layers and layer.visible:
                 layer.visible = False
+                self._hid.append(layer)
 
     def suggest(self, center_um: FloatArray | None) -> None:
         """A ring around a cell (2,); None takes it away."""
@@ -102,6 +109,7 @@ class Marks(QObject):
             self._before = layers.selection.active
         if layer is None:
             layer = self._areas_layer()
+        self._raise()
         layer.visible = True
         layer.feature_defaults = {_CODE: code}
         layer.current_edge_color = _hex(code)
@@ -138,7 +146,6 @@ class Marks(QObject):
             )
             self._places.editable = False
             return
-        layer.visible = True
         if np.array_equal(layer.data, places) and np.array_equal(layer.face_color, colours):
             return
         # Every setter has the canvas make all its markers anew: once at the end is enough.
@@ -174,7 +181,6 @@ class Marks(QObject):
                 )
             layer.features = pd.DataFrame({_CODE: [area.code for area in areas]}, dtype=np.int64)
             layer.mode = mode
-            layer.visible = True
         finally:
             self._drawing = False
         self._shown = areas
@@ -208,6 +214,15 @@ class Marks(QObject):
         elif self._there(self._areas) is not None:
             self._shown = self.areas()
             self.drawn.emit()
+
+    def _raise(self) -> None:
+        """Above every picture: a slide that was opened later lies on them."""
+        layers = self._viewer.layers
+        for layer in (self._areas, self._places):
+            if self._there(layer) is not None:
+                place = layers.index(layer)
+                if any(isinstance(other, Image) for other in layers[place + 1 :]):
+                    layers.move(place, len(layers))
 
     def _there(self, layer: Any) -> Any:
         return layer if layer is not None and layer in self._viewer.layers else None

@@ -78,6 +78,9 @@ class SaveDialog(TellingDialog):
         if not name:
             self.tell("The classifier has no name; type one, as it is told wherever it is used.")
             return
+        if self.target.text and not self.target.text.lower().endswith(".json"):
+            # Else it is not known for what it is when it is dropped into the window.
+            self.target.edit.setText(f"{self.target.text}{SUFFIX}")
         try:
             path = self.target.target()
             write_classifier(self._classifier.named(name), path)

@@ -8,7 +8,13 @@ from napari_past.plugin.cell_types import BETWEEN, fixed_labels
 from napari_past.plugin.classing.class_rows import ClassRowFacts
 from napari_past.plugin.classing.labels import ClassLabels
 from napari_past.plugin.classing.probing import Probing
-from napari_past.plugin.classing.words import UNCERTAIN, labelled_text, leanings
+from napari_past.plugin.classing.words import (
+    NO_VECTORS,
+    UNCERTAIN,
+    hint,
+    labelled_text,
+    leanings,
+)
 from napari_past.quality import QualityMask
 
 
@@ -57,3 +63,37 @@ def leanings_of(probing: Probing, cell: int) -> str:
         return ""
     vector = table.embedding(cell)[None]
     return leanings(classifier.names, classifier.probabilities(vector)[0].tolist())
+
+
+def hint_of(
+    probing: Probing,
+    labels: ClassLabels,
+    chosen: int,
+    labelling: bool,
+    drawing: bool,
+    suggested: int,
+) -> str:
+    """The next step; empty where there is none, as with a classifier that was loaded.
+
+    Parameters
+    ----------
+    chosen
+        Place of the class that is given next.
+    suggested
+        The cell that is ringed; −1 for none.
+    """
+    if not probing.possible:
+        return NO_VECTORS
+    if probing.loaded is not None:
+        return ""
+    labelled, table = probing.labelled, probing.table
+    return hint(
+        labels,
+        chosen,
+        labelling,
+        drawing,
+        table is not None and len(table) > 0,
+        0 if labelled is None else labelled.missed,
+        probing.why_not,
+        leanings_of(probing, suggested),
+    )

@@ -16,8 +16,8 @@ from napari_past.plugin.classing.labels import ClassLabels
 from napari_past.plugin.classing.marks import Marks
 from napari_past.plugin.classing.probing import Probing
 from napari_past.plugin.classing.save_dialog import SaveDialog
-from napari_past.plugin.classing.telling import leanings_of, rows_of
-from napari_past.plugin.classing.words import NO_VECTORS, hint, honesty
+from napari_past.plugin.classing.telling import hint_of, rows_of
+from napari_past.plugin.classing.words import honesty
 from napari_past.plugin.inspecting import Inspecting
 from napari_past.plugin.panel import Panel
 from napari_past.plugin.session import Session
@@ -47,7 +47,7 @@ class ClassView(QObject):
         self._inspecting, self._unscored = inspecting, unscored
         self._box, self._ways = panel.classes, panel.types
         self._session: Session | None = None
-        self._chosen = -1
+        self._chosen, self._chosen_name = -1, ""
         self._labelling = self._drawing = False
         self._suggestions: list[int] = []
         self._suggested = -1
@@ -85,15 +85,15 @@ class ClassView(QObject):
     def set_session(self, session: Session | None) -> None:
         """Another slide or model, or none."""
         self._session = session
-        self._chosen = min(self._chosen, len(self._labels.names) - 1)
         self._end_modes()
+        self._find_chosen()
         self._probing.set_session(session)
         self._tell()
 
     def choose(self, code: int) -> None:
         """Have the next labels be of this class."""
         if self._probing.loaded is None and 0 <= code < len(self._labels.names):
-            self._chosen = code
+            self._chosen, self._chosen_name = code, self._labels.names[code]
             if self._drawing:
                 self._marks.draw(True, code)
             else:
@@ -165,8 +165,23 @@ class ClassView(QObject):
         """Other labels, by the user."""
         self._suggestions = []
         self._annotating.set_classes(labels)
+        self._find_chosen()
         self._probing.follow()
-        self._tell()
+
+    def _find_chosen(self) -> None:
+        """Keep the class that is given next when others come or go, and their places change."""
+        names = self._labels.names
+        if self._chosen_name in names:
+            self._chosen = names.index(self._chosen_name)
+        elif names:
+            # Renamed or removed, or another slide's: the one in its place.
+            self._chosen = min(max(self._chosen, 0), len(names) - 1)
+            self._chosen_name = names[self._chosen]
+        else:
+            self._chosen = -1
+            self._end_modes()
+        if self._drawing:
+            self._marks.draw(True, self._chosen)
 
     def _on_added(self, name: str) -> None:
         if self._session is None:
@@ -188,11 +203,7 @@ class ClassView(QObject):
             show_error(str(exc))
 
     def _on_removed(self, code: int) -> None:
-        labels = self._labels.without_class(code)
-        self._chosen = min(self._chosen, len(labels.names) - 1)
-        if not labels.names:
-            self._end_modes()
-        self._keep(labels)
+        self._keep(self._labels.without_class(code))
 
     def _on_drawn(self) -> None:
         areas = self._marks.areas()
@@ -215,9 +226,8 @@ class ClassView(QObject):
         """Undone, redone, or another slide's."""
         self._suggestions = []
         self._suggest(-1)
-        self._chosen = min(self._chosen, len(self._labels.names) - 1)
+        self._find_chosen()
         self._probing.follow()
-        self._tell()
 
     def _on_shown(self) -> None:
         if self._is_shown:
@@ -271,26 +281,14 @@ class ClassView(QObject):
         box.set_modes(self._labelling, self._drawing)
         box.arrange(bool(labels.names), loaded is not None, probing.classifier is not None)
         box.save.setEnabled(probing.classifier is not None and not probing.busy)
-        box.tell(self._hint(), honesty(probing.classifier, loaded is not None))
-        self._inspecting.tell_again()
-
-    def _hint(self) -> str:
-        probing = self._probing
-        if self._session is not None and not probing.possible:
-            return NO_VECTORS
-        if probing.loaded is not None:
-            return ""
-        labelled, table = probing.labelled, probing.table
-        return hint(
-            self._labels,
-            self._chosen,
-            self._labelling,
-            self._drawing,
-            table is not None and len(table) > 0,
-            0 if labelled is None else labelled.missed,
-            probing.why_not,
-            leanings_of(probing, self._suggested),
+        told = hint_of(
+            probing, labels, self._chosen, self._labelling, self._drawing, self._suggested
         )
+        box.tell(
+            told if self._session is not None else "",
+            honesty(probing.classifier, loaded is not None),
+        )
+        self._inspecting.tell_again()
 
 
 def _tell_saved(path: str) -> None:

@@ -57,7 +57,7 @@ def hint(
     if suggestion:
         told.append(
             f"The ringed cell looks {suggestion}. What is it? Press its key "
-            f"(1–{len(labels.names)}), or N for another one."
+            f"(1–{len(labels.names)}), or N for another one; H hides the colours."
         )
     elif drawing:
         told.append(f"Draw around tissue that is {labels.names[chosen]} alone; {keys} change it.")

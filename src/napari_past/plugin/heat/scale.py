@@ -8,8 +8,9 @@ import numpy as np
 
 from napari_past.io.heat_map import HeatChannel, HeatKind
 
-_DRAWN_PERCENT = 99.5
-"""Of the squares whose values have colours of their own: a few high ones would dim all others."""
+_DRAWN_PERCENT = {HeatKind.ATTENTION: 99.5, HeatKind.CONTRIBUTION: 95.0}
+"""Of the squares whose values have colours of their own: a few high ones would dim all others.
+Contributions often are strong in one direction and weak in the other, which is to be seen, too."""
 _POWERS = ((1e-2, 1.0, ""), (1e-5, 1e-3, "10⁻³ "), (0.0, 1e-6, "10⁻⁶ "))
 """From which limit on a unit is used, what it is of the given one, and how it is written."""
 
@@ -42,7 +43,8 @@ def scale_of(channel: HeatChannel) -> HeatScale:
     Values beyond are drawn in the colour of the end.
     """
     values = np.abs(channel.values[np.isfinite(channel.values)])
-    high = float(np.percentile(values, _DRAWN_PERCENT, method="higher")) if values.size else 0.0
+    drawn = _DRAWN_PERCENT[channel.kind]
+    high = float(np.percentile(values, drawn, method="higher")) if values.size else 0.0
     # Few squares may hold all attention, as with top-k: then the highest is the limit.
     high = high or float(values.max(initial=0.0)) or 1.0
     if channel.kind is HeatKind.ATTENTION:

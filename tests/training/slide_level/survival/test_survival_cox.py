@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
 from past_training.slide_level.survival.clinical_arm import fit_or_rescue
 from past_training.slide_level.survival.cox import RiskSets, fit_cox, log_partial_likelihood
@@ -61,6 +62,20 @@ def test_a_covariate_that_separates_is_told_and_does_not_run_away():
     assert "stage separates" in told[0]
     assert np.abs(fit.beta).max() < 20
     assert fit_or_rescue(x[:, :1], time, event, ("age",))[1] == ()
+
+
+@pytest.mark.parametrize(
+    "order", [lambda t: -t, lambda t: -np.log(t), lambda t: 40.0 - rankdata(t)]
+)
+def test_a_covariate_that_orders_the_patients_as_the_time_does_is_told(order):
+    # The likelihood grows without end, until sums at risk vanish.
+    random = np.random.default_rng(0)
+    time, event = random.exponential(1, 40), random.random(40) < 0.6
+    x = np.column_stack((random.normal(size=40), order(time)))
+    fit, told = fit_or_rescue((x - x.mean(axis=0)) / x.std(axis=0), time, event, ("age", "late"))
+    assert len(told) == 1
+    assert np.abs(fit.beta).max() < 20
+    assert fit.beta[1] > 1
 
 
 def test_gbsg2_reproduces_the_published_model():

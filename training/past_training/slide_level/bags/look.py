@@ -68,10 +68,12 @@ def looked_at(
         except PastError as exc:
             faults.append(str(exc).rstrip("."))
     if faults:
+        bad = len(faults)
+        # All slides may lack one and the same file of regions.
+        faults = list(dict.fromkeys(faults))
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise BadCohort(
-            f"{len(faults)} of {len(slides)} slides cannot be used: "
-            f"{'; '.join(faults[:_SHOWN])}{more}."
+            f"{bad} of {len(slides)} slides cannot be used: {'; '.join(faults[:_SHOWN])}{more}."
         )
     return tuple(seen)
 

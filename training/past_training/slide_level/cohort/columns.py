@@ -47,6 +47,8 @@ class CohortColumns:
             )
         used: dict[str, str] = {}
         for role, column in self.roles():
+            if used.get(column) == role:
+                raise BadCohort(f"The column {column!r} is given twice as {role}; name it once.")
             if column in used:
                 raise BadCohort(
                     f"The column {column!r} is given as {used[column]} and as {role}; what is to "

@@ -31,8 +31,8 @@ def check_leaks(
         why = _repeated(values, time, event)
         if why:
             raise BadCohort(
-                f"The covariate {str(column)!r} gives the outcome away: it {why}. It was written "
-                f"down after the outcome was known; leave it out."
+                f"The covariate {str(column)!r} gives the outcome away: it {why}, as if it had "
+                f"been written down after the outcome was known; leave it out."
             )
 
 

@@ -226,8 +226,8 @@ def _outcome(
     time = numbers(first[columns.time])
     if time is None:
         raise BadCohort(
-            f"{columns.time!r} must hold numbers, but one is no number; write times such as 12.5 "
-            f"with a point."
+            f"{columns.time!r} must hold numbers, but {_no_number(first[columns.time])!r} is none; "
+            f"write times such as 12.5 with a point."
         )
     seen: list[bool] = []
     for patient, told in zip(patients, texts(first[columns.event]), strict=True):
@@ -253,3 +253,9 @@ def _groups(
             f"({shown(without)}); fill it in."
         )
     return tuple(str(value) for value in found)
+
+
+def _no_number(column: pd.Series) -> str:
+    """The first value that is no number."""
+    wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+    return str(wrong.iloc[0])

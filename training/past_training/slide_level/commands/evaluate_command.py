@@ -19,6 +19,7 @@ from napari_past.status_line import StatusLine
 from past_training.evaluation.output_files import check_free
 from past_training.evaluation.typed import listed
 from past_training.slide_level.commands.column_options import add_columns, columns_of
+from past_training.slide_level.commands.written_maps import written_maps
 
 if TYPE_CHECKING:
     from past_training.slide_level.bags.prepared import Prepared
@@ -50,7 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out", type=Path, required=True, metavar="REPORT", help="NAME.html or NAME.md"
     )
     parser.add_argument(
-        "--task", choices=("survival", "bulk", "classification"), default="survival",
+        "--task", choices=("survival", "bulk", "classification", "align"),
+        default="survival",
         help="what is predicted (default: survival)",
     )  # fmt: skip
     parser.add_argument(
@@ -85,7 +87,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     networks = parser.add_argument_group("networks")
     networks.add_argument("--epochs", type=int, metavar="N", help="of each fit; fixed beforehand")
     networks.add_argument(
-        "--pooling", choices=POOLINGS, help="of bulk and classification; default: attention"
+        "--pooling", choices=POOLINGS, help="of other tasks than survival; default: attention"
     )
     networks.add_argument(
         "--model", type=Path, metavar="FILE",
@@ -95,7 +97,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--maps", type=Path, metavar="FOLDER", help="write a heat map of --model for each slide"
     )
     add_columns(parser)
-    parser.add_argument("--force", action="store_true", help="overwrite a report that is there")
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite a report and maps that are there"
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -125,7 +129,7 @@ def execute(options: argparse.Namespace) -> int:
     maps: tuple[Path, ...] = ()
     # First: an evaluation may take hours, and these are refused where slides are not known.
     if network is not None and options.maps is not None and prepared is not None:
-        maps = _maps(network, prepared, options.maps)
+        maps = written_maps(network, prepared, options.maps, options.force)
     files = (*_survival(options, data, protocol, network, prepared), *maps)
     print("\n".join(str(file) for file in files))
     return 0
@@ -206,7 +210,7 @@ def _network(path: Path, prepared: Prepared | None) -> SlideNetwork:
             "--model looks at cells of slides, which a bare table has not; give a folder of "
             "`past-train slide prepare`."
         )
-    network.require_vectors(prepared.model.embed_dim, prepared.model.name, prepared.model.sha256)
+    network.require_prepared(prepared)
     return network
 
 
@@ -226,14 +230,17 @@ def _survival(
     needs_network = any("network:" in name for name in names)
     fit_options = _fit_options(options) if needs_network else None
     arms = [arm_of(name, protocol.inner, fit_options) for name in names]
+    unmeasured: tuple[str, ...] = ()
     if network is not None and prepared is not None:
         from past_training.slide_level.survival.fixed_arm import fixed_arm
 
         found = fixed_arm(network, prepared, options.model.name)
-        told = (found,) if isinstance(found, str) else ()
-        data = replace(data, notes=(*data.notes, *told))
+        unmeasured = (found,) if isinstance(found, str) else ()
+        data = replace(data, notes=(*data.notes, *unmeasured))
         arms += () if isinstance(found, str) else (found,)
     line = StatusLine()
+    for note in unmeasured:
+        line.note(f"note: {note}")
 
     def on_fold(name: str, done: int, total: int) -> None:
         if line.due() or done == total:
@@ -255,19 +262,6 @@ def _tell(result: SurvivalResult) -> None:
     for arm in result.arms:
         gain = "" if arm.gain is None else f", gain {estimate_text(arm.gain, signed=True)}"
         print(f"{arm.name}: Harrell's C {estimate_text(arm.harrell)}{gain}")
-
-
-def _maps(network: SlideNetwork, prepared: Prepared, folder: Path) -> tuple[Path, ...]:
-    from past_training.slide_level.maps.write import write_maps
-
-    folder.mkdir(parents=True, exist_ok=True)
-    line = StatusLine()
-    try:
-        return write_maps(
-            network, prepared, folder, lambda done, total: line.tell(f"maps {done}/{total}")
-        )
-    finally:
-        line.close()
 
 
 def _other_task(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ r"""``past-train slide fit``: a network fitted on all patients of a prepared coh
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,12 +132,26 @@ def _fit_options(options: argparse.Namespace) -> FitOptions:
     }
     if options.pooling is not None:
         given["pooling"] = options.pooling
+    for option in ("lr", "dropout"):
+        _check_share(option, getattr(options, option))
     if options.instances is not None:
         given["instances"] = _instances(options.instances)
     try:
         return FitOptions(freeze=options.freeze, **given)  # type: ignore[arg-type]
     except ValueError as exc:
-        raise PastError(f"--{exc}; give another number.") from exc
+        raise PastError(f"--{str(exc).rstrip('.')}; give another number.") from exc
+
+
+def _check_share(option: str, value: float | None) -> None:
+    """`FitOptions` tells of both in one sentence, which names an option that is not here."""
+    if value is None:
+        return
+    if option == "lr" and not 0 < value < math.inf:
+        raise PastError(f"--lr must be above 0, but got {value:g}; give another number.")
+    if option == "dropout" and not 0 <= value < 1:
+        raise PastError(
+            f"--dropout must be 0 or more and below 1, but got {value:g}; give another number."
+        )
 
 
 def _instances(text: str) -> int | None:

@@ -29,8 +29,10 @@ def add_parser(
     """
     slide = commands.add_parser(
         "slide",
-        help="models of whole slides and patients: outcomes, classes, bulk RNA",
-        description="Delayed entry and competing events are not supported.",
+        help="models of whole slides and patients: outcomes, classes, bulk RNA, alignment",
+        description="From slides to patients: prepare a cohort once, fit networks on it, and "
+        "evaluate them on patients held out. For research use only. Delayed entry and competing "
+        "events are not supported.",
     )
     parts = slide.add_subparsers(dest="part", required=True)
     for name, summary in _COMMANDS.items():

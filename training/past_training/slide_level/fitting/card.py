@@ -57,6 +57,10 @@ class NetworkCard(Strict):
     """Seen among the patients; None where there is no time to an event."""
     fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...]
     """Of the slides it was fitted on, where they are known: on them it says nothing new."""
+    earlier_slides: _Count = 0
+    """Of all networks that it goes back to by `started_from`."""
+    earlier_fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    """Of those, where they are known: its pooling has seen them."""
     epochs: Annotated[int, Field(ge=1)]
     instances_of_epoch: Annotated[int, Field(ge=1)] | None
     """Of each patient in each epoch; None for all."""
@@ -78,6 +82,17 @@ class NetworkCard(Strict):
         slides = f" ({_counted(self.slides, 'slide')})" if self.slides else ""
         events = "" if self.events is None else f", {_counted(self.events, 'event')}"
         return f"fitted on {_counted(self.patients, 'patient')}{slides}{events}"
+
+    def saw(self, fingerprint: str) -> bool | None:
+        """Whether it, or what it started from, was fitted on a slide of this content; None where
+        that is not known."""
+        if fingerprint in (*self.fingerprints, *self.earlier_fingerprints):
+            return True
+        known = bool(self.fingerprints) and self.slides <= len(self.fingerprints)
+        if self.started_from:
+            known &= bool(self.earlier_fingerprints)
+            known &= self.earlier_slides <= len(self.earlier_fingerprints)
+        return False if known and fingerprint else None
 
 
 def _counted(n: int, what: str) -> str:

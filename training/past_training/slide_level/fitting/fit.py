@@ -248,6 +248,10 @@ def _card(
         slides=origin.slides,
         events=int(target.event.sum()) if isinstance(target, SurvivalTarget) else None,
         fingerprints=origin.fingerprints,
+        earlier_slides=0 if start is None else start.card.slides + start.card.earlier_slides,
+        earlier_fingerprints=()
+        if start is None
+        else (*start.card.fingerprints, *start.card.earlier_fingerprints),
         epochs=options.epochs,
         instances_of_epoch=options.instances,
         batch=options.batch,

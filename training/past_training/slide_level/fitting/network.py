@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from past_training.slide_level.bags.bag import Bag
+from past_training.slide_level.bags.prepared import Prepared
 from past_training.slide_level.cohort.errors import BadCohort
 from past_training.slide_level.fitting.card import NetworkCard
 from past_training.slide_level.fitting.explain import Explained, explained
@@ -190,9 +191,20 @@ class SlideNetwork:
                 f" prepare the slides with that model."
             )
 
-    def with_evidence(self, evidence: str) -> SlideNetwork:
-        """The same network whose card tells how it was evaluated."""
-        return SlideNetwork(self.card.model_copy(update={"evidence": evidence}), self._module)
+    def require_prepared(self, prepared: Prepared) -> None:
+        """Raise `BadCohort` where a cohort's instances are not what this network knows."""
+        model, card = prepared.model, self.card
+        self.require_vectors(model.embed_dim, model.name, model.sha256)
+        told, here = (
+            _side(card.instances, card.tile_um),
+            _side(prepared.instances, prepared.tile_um),
+        )
+        # Without a model nobody said what it was fitted on.
+        if card.model and told != here:
+            raise BadCohort(
+                f"The network was fitted on {told}, but these are {here}; prepare the slides alike "
+                f"(--instances)."
+            )
 
     def save(self, path: Path) -> Path:
         """Write it as one safetensors file with its card; returns `path`.
@@ -227,6 +239,8 @@ class SlideNetwork:
 
     def _vectors(self, bags: Sequence[Bag]) -> torch.Tensor:
         for bag in bags:
+            if not bag.n:
+                raise BadCohort(f"{bag.name} has no cells, so nothing is said of it; leave it out.")
             self.require_vectors(bag.dim)
         return torch.stack([self._module.streamed(chunks_of(bag)) for bag in bags])
 
@@ -247,3 +261,7 @@ class SlideNetwork:
             f"This network has the head {self.card.head!r} and gives no {what}; fit one with "
             f"--task {task}."
         )
+
+
+def _side(instances: str, tile_um: float | None) -> str:
+    return instances if tile_um is None else f"{instances} of {tile_um:g} µm"

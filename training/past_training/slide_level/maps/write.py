@@ -63,11 +63,11 @@ def write_maps(
                 "no viewer could tell whose map it is; prepare from the slide itself, or from a "
                 "table that napari-past run wrote."
             )
-    paths = _paths(prepared.slides, folder)
+    paths = map_paths(prepared.slides, folder)
     written: list[Path] = []
     channels = _channels(network)
+    network.require_prepared(prepared)
     for bag in prepared.bags:
-        network.require_vectors(bag.dim, prepared.model.name, prepared.model.sha256)
         of_bag = [slides[name] for name in bag.slides]
         found = _sums(network, prepared, bag, of_bag, cancelled)
         looked_at = sum(sums.counted for sums in found)
@@ -145,11 +145,11 @@ def _about(
         head=card.head,
         fitted_on=f"{name[0].upper()}{name[1:]} was {card.fitted_on}.",
         evidence=f"Evidence: {card.evidence.rstrip('. ')}.",
-        in_fit=slide.fingerprint in card.fingerprints if card.fingerprints else None,
+        in_fit=card.saw(slide.fingerprint),
     )
 
 
-def _paths(slides: Sequence[PreparedSlide], folder: Path) -> dict[str, Path]:
+def map_paths(slides: Sequence[PreparedSlide], folder: Path) -> dict[str, Path]:
     """A file for each slide; slides of one file name are told apart by their content."""
     stems = {slide.name: stem_of(shown_name(slide.name)) for slide in slides}
     times = Counter(stem.lower() for stem in stems.values())

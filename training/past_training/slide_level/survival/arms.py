@@ -40,9 +40,10 @@ def arm_of(
     if name == CLINICAL:
         return ClinicalArm()
     if name.startswith(f"{CLINICAL}+"):
-        return FusionArm(
-            arm_of(name.removeprefix(f"{CLINICAL}+"), inner, options, cancelled), inner
-        )
+        others = name.removeprefix(f"{CLINICAL}+").split("+")
+        if CLINICAL in others or len(set(others)) < len(others):
+            raise BadEvaluation(f"The arm {name!r} names something twice; give each part once.")
+        return FusionArm(tuple(arm_of(o, inner, options, cancelled) for o in others), inner)
     if name == "mean-ridge":
         return RidgeArm("mean", inner)
     if name == "summaries-ridge":

@@ -53,7 +53,10 @@ def fit_or_rescue(
     """The fit without a penalty; where that has no finite answer, with a slight one, told."""
     fit = fit_cox(x, time, event)
     scale = x.std(axis=0)
-    flat = [n for n, sd, s in zip(names, fit.deviation, scale, strict=True) if sd * s > SEPARATED]
+    # A column of zeros, as a score that says nothing, is flat as well but does no harm.
+    flat = [
+        n for n, sd, s in zip(names, fit.deviation, scale, strict=True) if s and sd * s > SEPARATED
+    ]
     if fit.converged and not flat:
         return fit, ()
     which = f"{', '.join(flat)} separates" if flat else "the covariates separate"

@@ -18,6 +18,8 @@ _STEPS = 50
 _HALVINGS = 12
 _TOLERANCE = 1e-9
 """Of the log partial likelihood per patient, between two steps."""
+_LARGEST = 700.0
+"""Of a log hazard: beyond, its exponential is infinite, and infinity times 0 no number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class Baseline:
         place = np.searchsorted(self.time, times, side="right")
         cumulative = np.concatenate(([0.0], self.cumulative))[place]
         with np.errstate(over="ignore"):
-            return np.exp(-np.exp(log_hazard)[:, None] * cumulative[None])
+            hazard = np.exp(np.minimum(log_hazard, _LARGEST))
+            return np.exp(-hazard[:, None] * cumulative[None])
 
 
 class RiskSets:
@@ -75,7 +78,9 @@ def log_partial_likelihood(sets: RiskSets, log_hazard: F64) -> float:
     weight = np.exp(eta - top)
     at_risk = np.cumsum(weight[::-1])[::-1][sets.first]
     tied = np.bincount(sets.group, weight[sets.events_at])[sets.group]
-    inside = np.log(at_risk - sets.share * tied) + top
+    # A sum that vanishes beside the highest hazard gives an infinity: `fit_cox` steps back from it.
+    with np.errstate(divide="ignore"):
+        inside = np.log(at_risk - sets.share * tied) + top
     return float(eta[sets.events_at].sum() - inside.sum())
 
 
@@ -112,9 +117,12 @@ def fit_cox(
     best, converged = value(beta), p == 0
     hessian = np.zeros((p, p))
     for _ in range(_STEPS if p else 0):
-        gradient, hessian = _derivatives(sets, xs, xs @ beta)
+        gradient, information = _derivatives(sets, xs, xs @ beta)
+        # Without a maximum coefficients grow until sums at risk vanish.
+        if not (np.isfinite(gradient).all() and np.isfinite(information).all()):
+            break
         gradient -= penalty * beta
-        hessian += penalty * np.eye(p)
+        hessian = information + penalty * np.eye(p)
         step = np.linalg.lstsq(hessian, gradient, rcond=1e-12)[0]
         scale, gain = 1.0, -np.inf
         for _ in range(_HALVINGS):
@@ -134,13 +142,14 @@ def fit_cox(
 
 def baseline_of(sets: RiskSets, log_hazard: F64) -> Baseline:
     """Of the patients with these log hazards, in their own order."""
-    weight = np.exp(log_hazard[sets.order])
+    weight = np.exp(np.minimum(log_hazard[sets.order], _LARGEST))
     at_risk = np.cumsum(weight[::-1])[::-1][sets.first]
     return Baseline(sets.time[sets.events_at], np.cumsum(1.0 / at_risk))
 
 
 def _derivatives(sets: RiskSets, xs: F64, eta: F64) -> tuple[F64, F64]:
-    """Gradient (p,) and information (p, p), of patients in the order of time."""
+    """Gradient (p,) and information (p, p), of patients in the order of time; not finite where a
+    sum at risk vanishes beside the highest hazard."""
     weight = np.exp(eta - eta.max(initial=0.0))
     weighted = weight[:, None] * xs
     own = sets.events_at
@@ -151,13 +160,14 @@ def _derivatives(sets: RiskSets, xs: F64, eta: F64) -> tuple[F64, F64]:
     sum0 = np.cumsum(weight[::-1])[::-1][sets.first] - sets.share * tied0
     sum1 = np.cumsum(weighted[::-1], axis=0)[::-1][sets.first]
     sum1 = sum1 - sets.share[:, None] * tied1[sets.group]
-    mean = sum1 / sum0[:, None]
-    # How often each patient's outer product counts: at each event that it was at risk of, less
-    # the shares that Efron takes off the tied ones.
-    counts = np.concatenate(([0.0], np.cumsum(1.0 / sum0)))[sets.past]
-    counts[own] -= np.bincount(sets.group, sets.share / sum0, groups)[sets.group]
-    gradient = xs[own].sum(axis=0) - mean.sum(axis=0)
-    return gradient, (xs * (weight * counts)[:, None]).T @ xs - mean.T @ mean
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        mean = sum1 / sum0[:, None]
+        # How often each patient's outer product counts: at each event that it was at risk of, less
+        # the shares that Efron takes off the tied ones.
+        counts = np.concatenate(([0.0], np.cumsum(1.0 / sum0)))[sets.past]
+        counts[own] -= np.bincount(sets.group, sets.share / sum0, groups)[sets.group]
+        gradient = xs[own].sum(axis=0) - mean.sum(axis=0)
+        return gradient, (xs * (weight * counts)[:, None]).T @ xs - mean.T @ mean
 
 
 def _deviation(information: F64) -> F64:

@@ -39,6 +39,8 @@ class SurvivalData:
     fold: tuple[str, ...] | None = None
     time_unit: str = ""
     name: str = "cohort"
+    source: str = ""
+    """Of the cells, a sentence; empty of a table alone."""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -115,5 +117,15 @@ def of_prepared(prepared: Prepared) -> SurvivalData:
         fold=table.fold,
         time_unit=table.time_unit,
         name=table.name,
+        source=_source(prepared),
         notes=(*table.notes, *prepared.notes),
+    )
+
+
+def _source(prepared: Prepared) -> str:
+    cells, slides = sum(slide.cells for slide in prepared.slides), len(prepared.slides)
+    tiles = "" if prepared.tile_um is None else f", averaged in squares of {prepared.tile_um:g} µm"
+    model = prepared.model.name or "a model that the tables do not tell"
+    return (
+        f"{cells:,} cells of {slides} slide{'' if slides == 1 else 's'}{tiles}; vectors of {model}."
     )

@@ -114,7 +114,7 @@ def evaluate_survival(
     if not arms or len({arm.name for arm in arms}) < len(arms):
         raise BadEvaluation("Name at least one arm, and each once (--arms A,B).")
     made = splits(data, protocol)
-    tau = default_tau(data, made) if protocol.tau is None else protocol.tau
+    tau = default_tau(data, made) if protocol.tau is None else _asked_tau(data, protocol.tau)
     times = np.array(protocol.times or default_times(data, tau))
     _check_times(data, made, tau, times)
     counts = resample_counts(data.event, protocol.resamples, protocol.seed)
@@ -221,6 +221,16 @@ def _reference(data: SurvivalData, folds: Sequence[_Fold], grid: F64, times: F64
         curve = survival_curve(data.time[train], data.event[train]).at(grid)
         held.append(Held(fold.split, np.zeros(m), 0.0, np.tile(curve, (m, 1))))
     return _accuracy(folds, held, grid, times)
+
+
+def _asked_tau(data: SurvivalData, tau: float) -> float:
+    first = float(data.time[data.event].min())
+    if not tau > first:
+        raise BadEvaluation(
+            f"--tau {tau:g} does not lie after the first event, at {first:g}, so Uno's C has "
+            "nothing to count; give a later time."
+        )
+    return tau
 
 
 def _check_times(data: SurvivalData, made: Sequence[Split], tau: float, times: F64) -> None:

@@ -36,14 +36,14 @@ def fixed_arm(network: SlideNetwork, prepared: Prepared, file: str) -> FixedArm 
     """The arm, or the sentence that says why these patients cannot measure the network."""
     if network.card.head not in _HEADS:
         return f"{file} was not fitted to survival and is no arm here."
-    theirs = set(network.card.fingerprints)
-    seen = [s.name for s in prepared.slides if s.fingerprint and s.fingerprint in theirs]
-    if seen:
+    saw = [network.card.saw(slide.fingerprint) for slide in prepared.slides]
+    if any(saw):
         return (
-            f"{file} was fitted on {len(seen)} of these {len(prepared.slides)} slides and is not "
-            "measured here: what a network says of its own patients is no evidence."
+            f"{file}, or a network that it started from, was fitted on {saw.count(True)} of these "
+            f"{len(saw)} slides and is not measured here: what a network says of its own patients "
+            "is no evidence."
         )
     told: tuple[str, ...] = ()
-    if not theirs or any(not slide.fingerprint for slide in prepared.slides):
+    if None in saw:
         told = (f"Whether {file} was fitted on some of these slides is not known.",)
     return FixedArm(f"model:{file}", FittedNetwork(network, prepared.bags, told=told))

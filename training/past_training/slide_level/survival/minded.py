@@ -59,7 +59,8 @@ def protocol_sentences(data: SurvivalData, result: SurvivalResult) -> tuple[str,
     followed = f"{data.time.max():g} {unit}".strip()
     return (
         f"{data.name}: {len(data)} patients, {data.events} events, "
-        f"{len(data) - data.events} censored, followed up to {followed}.",
+        f"{len(data) - data.events} censored, followed up to {followed}."
+        f"{' ' if data.source else ''}{data.source}",
         _held_out(protocol, result),
         "Imputation (median, most frequent level), scaling, dummies, principal components, "
         "penalties and cut-points come from training folds alone; penalties, and scores that are "

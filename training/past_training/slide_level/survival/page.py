@@ -18,6 +18,7 @@ from napari_past.report.document import (
     write_document,
 )
 from napari_past.report.page import Table
+from past_training.slide_level.survival.arm_names import in_words
 from past_training.slide_level.survival.curves import (
     at_risk_times,
     calibration_svg,
@@ -89,7 +90,11 @@ def arm_table(result: SurvivalResult) -> Table:
         for arm in result.arms
     )
     columns = ("arm", "Harrell's C", "Uno's C", f"gain over {first}", "gain, Uno's C")
-    notes = (f"A gain is the difference of C from {first} in the same folds, averaged over them.",)
+    told = [f"{arm.name}: {words}" for arm in result.arms if (words := in_words(arm.name))]
+    notes = (
+        f"A gain is the difference of C from {first} in the same folds, averaged over them.",
+        *((f"{'; '.join(told)}.",) if told else ()),
+    )
     return Table("Arms", columns, rows, 1, notes)
 
 
@@ -130,9 +135,10 @@ def accuracy_table(data: SurvivalData, result: SurvivalResult) -> Table:
         "covariates: the training fold's Kaplan–Meier curve for everybody. All are averages over "
         "folds.",
         f"Calibration at {at} {unit}".strip() + ": slope 1 is right, below 1 predictions are too "
-        "extreme. Log-rank: held-out patients above and below the median risk of their training "
-        "fold, stratified by fold; the variance is doubled because groups depend on the outcomes "
-        "of other folds, so p is approximate.",
+        "extreme, below 0 they point the wrong way. Log-rank: held-out patients above and below "
+        "the median risk of their training fold, stratified by fold; the variance is doubled "
+        "because groups depend on the outcomes of other folds, so p is approximate. It asks "
+        "whether the groups differ, not which of them lives longer: the curves show that.",
     )
     return Table("Accuracy of predicted survival", columns, tuple(rows), 1, notes)
 

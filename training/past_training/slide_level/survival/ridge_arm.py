@@ -65,7 +65,7 @@ def _numbers(data: SurvivalData, source: Source, train: Indices) -> tuple[F64, t
     elif source == "summaries":
         given = None if data.summaries is None else data.summaries.to_numpy(np.float64)
     else:
-        given = None if data.rna is None else np.log1p(data.rna)
+        given = None if data.rna is None else _levelled(data.rna)
     if given is None:
         raise BadEvaluation(f"The arm {source}-ridge finds {_ABSENT[source]}.")
     values = np.asarray(given, np.float64)
@@ -77,6 +77,11 @@ def _numbers(data: SurvivalData, source: Source, train: Indices) -> tuple[F64, t
     lacking = int((~known.all(axis=1)).sum())
     told = f"{lacking} patients lack some or all {source} values; they count as a training mean."
     return np.where(known, values, mean), (told,)
+
+
+def _levelled(rna: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Logarithms of counts; what has values below 0 are logarithms or deviations already."""
+    return rna if (rna < 0).any() else np.log1p(rna)
 
 
 def _components(values: F64, train: Indices) -> F64:

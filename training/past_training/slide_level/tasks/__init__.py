@@ -1,1 +1,1 @@
-"""Bulk expression and classes of patients that were held out, beside baselines on mean vectors."""
+"""Bulk expression, classes and alignment of patients held out, beside baselines on mean vectors."""

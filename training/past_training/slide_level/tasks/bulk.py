@@ -67,7 +67,7 @@ def evaluate_bulk(
         network = fit_network(bags, part, options, cancelled=cancelled)
         folds[0].append(network.outputs([learned.bags[i] for i in split.test]))
         mean = np.nanmean(part.values, 0)
-        folds[1].append(_ridge(mean_vectors, part.values, mean, split))
+        folds[1].append(ridge(mean_vectors, part.values, mean, split))
         means.append(mean)
         on_fold(names[0], k + 1, len(splits))
     truth = [target.values[split.test] for split in splits]
@@ -116,10 +116,19 @@ def _shares(per_fold: list[float]) -> Estimate:
     return Estimate(values, mean, np.nan, np.nan)
 
 
-def _ridge(
+def ridge(
     mean_vectors: npt.NDArray[np.float32], values: _Floats, mean: _Floats, split: Split
 ) -> _Floats:
-    """The penalty is chosen by leaving out one patient of the training fold at a time."""
+    """(m, G) of the patients held out; the penalty is chosen by leaving out one patient of the
+    training fold at a time.
+
+    Parameters
+    ----------
+    values
+        (n, G) of the n patients of the training fold.
+    mean
+        (G,), in the place of what is missing.
+    """
     model = make_pipeline(StandardScaler(), RidgeCV(ALPHAS))
     model.fit(mean_vectors[split.train], np.where(np.isfinite(values), values, mean))
     return np.asarray(model.predict(mean_vectors[split.test])).reshape(len(split.test), -1)

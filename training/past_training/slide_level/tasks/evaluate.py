@@ -1,4 +1,4 @@
-"""Bulk expression or classes, evaluated on patients held out, as a page."""
+"""Bulk expression, classes or an alignment, evaluated on patients held out, as a page."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from napari_past.report.document import write_document
 from past_training.slide_level.bags.prepared import Prepared
 from past_training.slide_level.fitting.options import FitOptions
 from past_training.slide_level.fitting.prepared_target import learned_from
+from past_training.slide_level.tasks.alignment import evaluate_alignment
 from past_training.slide_level.tasks.bulk import evaluate_bulk
 from past_training.slide_level.tasks.classes import evaluate_classes
 from past_training.slide_level.tasks.held_out import By, Split, splits
-from past_training.slide_level.tasks.page import bulk_document, class_document
+from past_training.slide_level.tasks.page import align_document, bulk_document, class_document
 
 
 def evaluate_task(
     prepared: Prepared,
-    task: Literal["bulk", "classification"],
+    task: Literal["bulk", "classification", "align"],
     out: Path,
     *,
     folds: int = 5,
@@ -62,10 +63,16 @@ def evaluate_task(
         some = None if groups is None else [groups[i] for i in known]
         return splits(len(known), by, folds, seed, some, labels)
 
+    everyone = np.arange(len(learned.bags))
     if task == "bulk":
-        drawn = made(None, np.arange(len(learned.bags)))
+        drawn = made(None, everyone)
         result = evaluate_bulk(learned, mean_vectors, drawn, options, tell, cancelled)
         document = bulk_document(cohort.name, learned, result)
+    elif task == "align":
+        drawn = made(None, everyone)
+        found = evaluate_alignment(learned, mean_vectors, drawn, options, tell, cancelled)
+        shared = cohort.site is not None and by != "sites"
+        document = align_document(cohort.name, learned, drawn, found, shared)
     else:
         results = evaluate_classes(learned, mean_vectors, made, options, tell, cancelled)
         document = class_document(cohort.name, learned, results)

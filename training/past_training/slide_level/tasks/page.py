@@ -1,4 +1,4 @@
-"""The page of an evaluation of bulk expression or of classes."""
+"""The page of an evaluation of bulk expression, of classes, or of an alignment."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from napari_past.report.document import Document, Sentence, Warnings
 from napari_past.report.page import Table
 from past_training.slide_level.fitting.prepared_target import Learned
 from past_training.slide_level.fitting.targets import BulkTarget
+from past_training.slide_level.tasks.alignment import RECALLS, Retrieval
 from past_training.slide_level.tasks.bulk import BulkResult
 from past_training.slide_level.tasks.classes import ClassResult
 from past_training.slide_level.tasks.held_out import RESAMPLES, Estimate, Split
 
 _SHOWN = 30
 _MISSING = "–"
+_MODALITIES = {"rna": "RNA", "text": "reports"}
 _INTERVAL = (
     f"Figures are of single folds, averaged. Intervals: 2.5 to 97.5 % of {RESAMPLES} draws of "
     "patients within each fold, with fitted models as they are; they say nothing of what other "
@@ -81,14 +83,75 @@ def class_document(name: str, learned: Learned, results: tuple[ClassResult, ...]
     return Document(f"Classes: {name}", (*_head(learned, results[0].splits), table))
 
 
-def _head(learned: Learned, splits: tuple[Split, ...]) -> tuple[Sentence | Warnings, ...]:
+def align_document(
+    name: str,
+    learned: Learned,
+    splits: tuple[Split, ...],
+    found: tuple[Retrieval, ...],
+    sites_mixed: bool,
+) -> Document:
+    """Of all searches.
+
+    Parameters
+    ----------
+    sites_mixed
+        Whether patients of several sites stand in one fold.
+    """
+    rows = []
+    for one in found:
+        what = _MODALITIES[one.modality]
+        search = f"{what} by slides" if one.by_slides else f"slides by {what}"
+        among = f"{min(one.sizes)} to {max(one.sizes)}"
+        chance = (_number(0.5), _MISSING, *(_number(one.chance(k)) for k in RECALLS))
+        rows.append((search, among, "chance", *chance, f"{one.chance_rank:.1f}"))
+        for a, arm in enumerate(one.arms):
+            figures = (
+                _number(one.nearer[a]),
+                " to ".join(_number(limit) for limit in one.by_lot[a]),
+                *(_number(recall[a]) for recall in one.recall),
+                f"{one.median_rank[a]:.1f}",
+            )
+            rows.append((search, among, arm, *figures))
+    columns = (
+        "search", "patients", "arm", "nearer than others", "by lot",
+        *(f"recall@{k}" for k in RECALLS), "median rank",
+    )  # fmt: skip
+    notes = (
+        "Each patient held out is searched for among the patients of the same fold (their number "
+        "is told, the smallest and the largest fold). Nearer than others: share of the other "
+        "patients who lie farther away than the right one. Recall@k: share of searches whose right "
+        "patient is among the first k; where a fold has no more than k, it is 1 of itself. "
+        "Figures are of single folds, averaged.",
+        "By lot: between what nearer than others lies 95 times of 100 where nothing is known: "
+        "pairs are drawn by lot within each fold, and the variance is doubled because each pair "
+        "of patients of two folds counts twice, once with either one as the one that was fitted "
+        f"on. A figure inside says no more than chance; of the {len(rows) * 2 // 3} that are shown "
+        "one in twenty lies outside by chance.",
+    )
+    warned = (
+        (
+            "Patients of several sites are searched for among each other, and stain, scanner or "
+            "the way RNA or reports were made may tell sites apart: part of any skill may be that "
+            "of knowing the site. --leave-site-out searches within a site.",
+        )
+        if sites_mixed
+        else ()
+    )
+    table = Table("Alignment", columns, tuple(rows), 3, notes)
+    return Document(f"Alignment: {name}", (*_head(learned, splits, warned), table))
+
+
+def _head(
+    learned: Learned, splits: tuple[Split, ...], warned: tuple[str, ...] = ()
+) -> tuple[Sentence | Warnings, ...]:
     slides = len(learned.prepared.slides)
+    model = learned.prepared.model.name or "a model that the tables do not tell"
     told = Sentence(
         f"{len(learned.patients)} patients with {slides} slides; vectors of "
-        f"{learned.prepared.model.name}; held out in turn: {len(splits)} folds "
+        f"{model}; held out in turn: {len(splits)} folds "
         f"({splits[0].name} to {splits[-1].name}). {_FITS}"
     )
-    notes = (*learned.notes, *learned.prepared.notes, *learned.prepared.cohort.notes)
+    notes = (*warned, *learned.notes, *learned.prepared.notes, *learned.prepared.cohort.notes)
     return (told, Warnings(notes)) if notes else (told,)
 
 
