@@ -18,8 +18,9 @@ demo: $(VENV)/.installed-demo  ## install what is missing and do the whole job o
 	fi
 
 # Tests run side by side, one file in one process; threads of torch that share a core slow it tenfold.
+# In their order: else files of few and slow tests come last, and one core waits for the other.
 test: lint docs  ## every check: style, types, rooms, manifest, documentation, tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test  ## style, types, imports between rooms, the plugin's manifest
 	$(BIN)/ruff check .

@@ -50,7 +50,13 @@ def mapped_phantom(work: Path) -> tuple[Path, Path]:
     from past_training.slide_level.bags.array_bag import ArrayBag
     from past_training.slide_level.bags.prepared import ModelIdentity, Prepared, PreparedSlide
     from past_training.slide_level.cohort.cohort import Cohort
-    from past_training.slide_level.fitting import FitOptions, Origin, SurvivalTarget, fit_network
+    from past_training.slide_level.fitting import (
+        FitOptions,
+        Origin,
+        SlideNetwork,
+        SurvivalTarget,
+        fit_network,
+    )
     from past_training.slide_level.maps import write_maps
 
     truth = draw_phantom(*PHANTOM_PX, MPP, SEED)
@@ -82,7 +88,8 @@ def mapped_phantom(work: Path) -> tuple[Path, Path]:
     )  # fmt: skip
     target = SurvivalTarget(10.0 - 9.0 * share, np.ones(len(parts), np.bool_))
     network = fit_network(bags, target, FitOptions(epochs=60), origin=Origin.of(prepared))
-    (heat_map,) = write_maps(network.with_evidence(STAND_IN), prepared, work)
+    card = network.card.model_copy(update={"evidence": STAND_IN})
+    (heat_map,) = write_maps(SlideNetwork(card, network.module), prepared, work)
     return path, heat_map
 
 
