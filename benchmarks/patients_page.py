@@ -48,24 +48,27 @@ def planted_parts(cohorts: Mapping[str, Results]) -> list[Part]:
     parts: list[Part] = []
     for driver, results in cohorts.items():
         runs = list(results.values())
-        first = runs[0]
+        first, alone = runs[0], len(runs) == 1
         rows = [_arm_row(name, runs) for name in first["arms"]]
         probe = _mean([run["found"]["probe"]["auc"] for run in runs if run["found"]["probe"]])
         parts.append(
             Table(
                 f"Planted hazard: {driver}",
                 (
-                    "Arm", "C (Harrell)", "lowest–highest", "C (Uno)", "of the oracle's",
-                    "gain over clinical", "interval above 0", "AUC attention", "outcomes shuffled",
-                    "AUC contribution",
+                    "Arm", "C (Harrell)", "95 % interval" if alone else "lowest–highest",
+                    "C (Uno)", "of the oracle's", "gain over clinical",
+                    "95 % interval" if alone else "interval above 0", "AUC attention",
+                    "outcomes shuffled", "AUC contribution",
                 ),
                 tuple(rows),
                 1,
                 (
-                    f"{len(runs)} cohorts of {first['patients']} patients "
+                    f"{'One cohort' if alone else f'{len(runs)} cohorts'} of "
+                    f"{first['patients']} patients "
                     f"({_mean([r['events'] for r in runs]):.0f} events, "
                     f"{_mean([r['two_slides'] for r in runs]):.0f} with two slides, about "
-                    f"{first['bag_cells']} cells a patient); means over cohorts. \"of the "
+                    f"{first['bag_cells']} cells a patient)"
+                    f"{'' if alone else '; means over cohorts'}. \"of the "
                     "oracle's\": C above 0.5, by that of the oracle that knows the bag's part of "
                     "the hazard.",
                     f"AUC: how well driver cells stand out in the bags of held-out patients; 0.5 "
@@ -98,16 +101,22 @@ def _arm_row(name: str, runs: Sequence[Result]) -> tuple[str, ...]:
     return (
         name,
         number(_mean(c), 3),
-        f"{number(min(c), 3)}–{number(max(c), 3)}",
+        _span(arms[0]["harrell"]) if len(runs) == 1 else f"{number(min(c), 3)}–{number(max(c), 3)}",
         number(_mean([arm["uno"]["value"] for arm in arms]), 3),
         f"{_mean(reached):.0%}".replace("-", "−") if alone else MISSING,
         number(_mean([gain["value"] for gain in gains]), 3, True) if gained else MISSING,
-        f"{above} of {len(gains)}" if gained else MISSING,
+        (_span(gains[0], True) if len(runs) == 1 else f"{above} of {len(gains)}")
+        if gained
+        else MISSING,
         *(
             _auc(found, kind) if looked else MISSING
             for kind in ("attention", "shuffled", "contribution")
         ),
     )
+
+
+def _span(estimate: Mapping[str, float], signed: bool = False) -> str:
+    return f"{number(estimate['low'], 3, signed)} to {number(estimate['high'], 3, signed)}"
 
 
 def _pooling(arm: str) -> str:
