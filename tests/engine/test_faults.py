@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,12 @@ import torch
 import zarr
 
 from napari_past import files
-from napari_past.engine import Cells, Store, TileQueue, make_plan, run_plan
+from napari_past.engine import Cells, Store, TileQueue, make_plan, run_plan, seam
 from napari_past.engine.cache import cache_entries, mark_use
 from napari_past.errors import CannotWrite, SlideChanged, SlideError, WorkerFailed
 from napari_past.model import load_model
 from napari_past.sample import draw_phantom, write_phantom
 from napari_past.slide import open_slide
-
-run_tile_module = import_module("napari_past.engine.run_tile")
 
 
 @pytest.fixture(autouse=True)
@@ -263,8 +260,8 @@ def test_slide_that_is_touched_goes_on(
 ) -> None:
     """A backup, or a clock that is set, changes a file's times, not its content."""
     opened = []
-    real = run_tile_module.open_slide
-    monkeypatch.setattr(run_tile_module, "open_slide", lambda *a: opened.append(a) or real(*a))
+    real = seam.open_slide
+    monkeypatch.setattr(seam, "open_slide", lambda *a: opened.append(a) or real(*a))
     with open_slide(own_slide) as slide:
         plan = make_plan(slide, model)
         store = Store(plan.key, tmp_path / "store")
@@ -278,7 +275,7 @@ def test_slide_changed_while_a_tile_was_read(own_slide, other_slide, model, tmp_
     with open_slide(own_slide) as slide:
         plan = make_plan(slide, model)
         store = Store(plan.key, tmp_path / "store")
-        real, reads = run_tile_module.read_block, []
+        real, reads = seam.read_block, []
 
         def overtaken(*arguments):
             block = real(*arguments)
@@ -288,7 +285,7 @@ def test_slide_changed_while_a_tile_was_read(own_slide, other_slide, model, tmp_
             return block
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run_tile_module, "read_block", overtaken)
+            patch.setattr(seam, "read_block", overtaken)
             with pytest.raises(SlideChanged):
                 run_plan(plan, store)
     assert reads
@@ -313,14 +310,14 @@ def test_folder_written_anew_while_a_tile_was_read(model, tmp_path) -> None:
     with open_slide(folder) as slide, pytest.MonkeyPatch.context() as patch:
         plan = make_plan(slide, model)
         store = Store(plan.key, tmp_path / "store")
-        real = run_tile_module.read_block
+        real = seam.read_block
 
         def overtaken(*arguments):
             block = real(*arguments)
             write(rgb[::-1])
             return block
 
-        patch.setattr(run_tile_module, "read_block", overtaken)
+        patch.setattr(seam, "read_block", overtaken)
         with pytest.raises(SlideChanged):
             run_plan(plan, store)
         assert plan.tiles
@@ -351,7 +348,7 @@ def test_gpu_without_memory_is_told(slide, tmp_path, write_tiny_model) -> None:
     store = Store(plan.key, tmp_path / "store")
     first = replace(plan, tiles=plan.tiles[:1])
     run_plan(first, store)
-    loaded = run_tile_module._model(plan.model)
+    loaded = seam._model(plan.model)
     sound, loaded._tower = loaded._tower, Exhausted()
     try:
         with pytest.raises(WorkerFailed, match="not enough memory to encode"):
@@ -366,7 +363,7 @@ def test_unforeseen_failure_of_a_driver_is_a_sentence(plan, tmp_path, monkeypatc
     def failing(*arguments):
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with …")
 
-    monkeypatch.setattr(run_tile_module, "read_block", failing)
+    monkeypatch.setattr(seam, "read_block", failing)
     with pytest.raises(WorkerFailed, match=r"illegal memory access.*Finished tiles are kept") as e:
         run_plan(plan, Store(plan.key, tmp_path))
     assert "\n" not in str(e.value)

@@ -10,14 +10,13 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_past import files
-from napari_past.engine import Cells, Store, make_plan, run_plan, run_tile
+from napari_past.engine import Cells, Store, make_plan, run_plan, run_tile, seam
 from napari_past.errors import BadModel, Cancelled, CannotWrite, WorkerFailed
 from napari_past.model import load_model
 from napari_past.sample import draw_phantom
@@ -25,7 +24,6 @@ from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
 
 # The function of the same name hides the module in the package.
-run_tile_module = import_module("napari_past.engine.run_tile")
 
 
 @pytest.fixture
@@ -83,12 +81,12 @@ def test_threads_share_one_slide_and_one_model(plan, undisturbed, monkeypatch):
     """Four threads from the first moment on: each is opened once, and tiles are the same."""
     opened = []
     for name in ("open_slide", "load_model"):
-        real = getattr(run_tile_module, name)
+        real = getattr(seam, name)
         monkeypatch.setattr(
-            run_tile_module, name, lambda *a, real=real, name=name: opened.append(name) or real(*a)
+            seam, name, lambda *a, real=real, name=name: opened.append(name) or real(*a)
         )
-    run_tile_module.forget_slides()
-    run_tile_module._model.cache_clear()
+    seam.forget_slides()
+    seam._model.cache_clear()
     with ThreadPoolExecutor(4) as pool:
         results = list(
             pool.map(
@@ -108,7 +106,7 @@ def test_tile_without_memory_is_told(two_tiles, tmp_path, monkeypatch):
     def refuse(*args):
         raise MemoryError
 
-    monkeypatch.setattr(run_tile_module, "read_block", refuse)
+    monkeypatch.setattr(seam, "read_block", refuse)
     with pytest.raises(WorkerFailed, match="not enough memory"):
         run_plan(two_tiles, Store(two_tiles.key, tmp_path))
 

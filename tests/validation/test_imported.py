@@ -382,16 +382,16 @@ def test_a_gene_that_is_missing_in_many_rows_costs_the_gene_not_the_rows(cells, 
 
 
 def test_no_more_of_a_table_is_unpacked_than_is_looked_at(cells, tmp_path):
-    """Three genes of 20,000 cells are 480 kB as float64, of the 10 that are looked at nothing."""
+    """Three genes of 100,000 cells are 2.4 MB as float64, of the 10 that are looked at nothing.
+
+    The bound leaves room for what other threads allocate meanwhile.
+    """
     part = tissue(cells.section, limit=10)
     rng = np.random.default_rng(0)
-    xy_um = np.concatenate([part.section.centers_um, rng.uniform(1e5, 2e5, (19_940, 2))])
-    values = csr_array((20_000, 300), dtype=np.float32).tolil()
-    values[:60, 0] = np.arange(60)[:, None]
+    xy_um = np.concatenate([part.section.centers_um, rng.uniform(1e5, 2e5, (99_940, 2))])
+    values = csr_matrix((np.arange(60.0), (range(60), [0] * 60)), (100_000, 300), np.float32)
     names = [*MEASURED[:3], *(f"G{i}" for i in range(297))]
-    table = anndata.AnnData(
-        csr_matrix(values), var=pd.DataFrame(index=names), obsm={"spatial": xy_um}
-    )
+    table = anndata.AnnData(values, var=pd.DataFrame(index=names), obsm={"spatial": xy_um})
     table.write_h5ad(tmp_path / "t.h5ad")
     found = read_predictions(tmp_path / "t.h5ad", placed_in="um")
     found.match(part)
@@ -401,7 +401,7 @@ def test_no_more_of_a_table_is_unpacked_than_is_looked_at(cells, tmp_path):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     np.testing.assert_array_equal(got[:, 0], part.rows)
-    assert most < 200_000
+    assert most < 1_500_000
 
 
 def test_a_model_that_is_not_here_is_told(cells, tmp_path):

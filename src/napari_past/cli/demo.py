@@ -22,7 +22,7 @@ from napari_past.cli.overview import write_overview
 from napari_past.cli.score import score_lines
 from napari_past.cli.slide_run import compute
 from napari_past.engine import Cells, analysed, h_score, origin_of_scores, predict
-from napari_past.engine.run_tile import forget_slides
+from napari_past.engine.seam import forget_slides
 from napari_past.errors import CannotWrite, PastError
 from napari_past.files import atomic_write
 from napari_past.io import write_cells, write_regions, write_score_csv

@@ -24,7 +24,7 @@ from napari_past.engine import (
     unscored_of,
 )
 from napari_past.engine.measured import Assay, MeasuredStain, assay_of
-from napari_past.engine.run_tile import forget_slides
+from napari_past.engine.seam import forget_slides
 from napari_past.errors import Cancelled, MissingCutoffs, PastError, RegionError
 from napari_past.genes import markers
 from napari_past.io import check_writable, read_regions

@@ -26,7 +26,7 @@ from napari_past.cli.slide_run import (
 from napari_past.engine import Assay, MeasuredStain, Workers, chosen_genes
 from napari_past.engine.cell_classes import require_assay
 from napari_past.engine.measured import assay_of
-from napari_past.engine.run_tile import forget_slides
+from napari_past.engine.seam import forget_slides
 from napari_past.errors import Cancelled, PastError
 from napari_past.io import check_cells_writable
 from napari_past.model.classifier import CellClassifier, read_classifier

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from napari_past.cli.matched import check_outputs
 from napari_past.cli.tissue_table import AskedSection, asked_sections
 from napari_past.engine import Workers
-from napari_past.engine.run_tile import forget_slides
+from napari_past.engine.seam import forget_slides
 from napari_past.errors import BadTable, Cancelled, PastError, UnknownModel
 from napari_past.io import read_regions
 from napari_past.model import DEFAULT_MODEL, Model, load_model

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 
 from napari_past.engine.plan import Plan
-from napari_past.engine.run_tile import unforeseen
+from napari_past.engine.seam import unforeseen
 from napari_past.engine.store import Store
 from napari_past.engine.workers import Workers
 from napari_past.errors import PastError

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 from napari_past.engine.plan import Plan
 from napari_past.engine.queue import TileQueue
-from napari_past.engine.run_tile import run_tile, unforeseen
+from napari_past.engine.seam import run_tile, unforeseen
 from napari_past.engine.store import Store
 from napari_past.engine.workers import Workers
 from napari_past.errors import Cancelled, PastError

@@ -8,7 +8,7 @@ from contextlib import suppress
 from napari_past.cells import Detector
 from napari_past.engine.measured import MeasuredStain
 from napari_past.engine.plan import ModelRef
-from napari_past.engine.run_tile import run_tile
+from napari_past.engine.seam import run_tile
 from napari_past.types import SlideRef, TileResult, TileSpec
 
 ENCODED = "napari-past: cells encoded"

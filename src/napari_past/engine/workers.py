@@ -18,7 +18,7 @@ from napari_past.engine.lost_worker import LOST, as_told, lost_at
 from napari_past.engine.measured import MeasuredStain
 from napari_past.engine.plan import ModelRef, Plan
 from napari_past.engine.quiet import hush, unhush
-from napari_past.engine.run_tile import warm_up
+from napari_past.engine.seam import warm_up
 from napari_past.engine.stoppable import ENCODED, run_stoppable, stop
 from napari_past.errors import PastError, WorkerFailed
 from napari_past.types import TileResult, TileSpec

@@ -9,20 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import pydantic
 from pydantic import Field
 
 from napari_past.errors import BadTable, CannotWrite, GeneError
-from napari_past.files import atomic_write, data_home, existing_file, json_sha256, make_folder
+from napari_past.files import atomic_write, data_home, json_sha256, make_folder
 from napari_past.genes import resolve
 from napari_past.model.card import PearsonR, Share
+from napari_past.model.checked_json import CHECKSUM, read_checked
 from napari_past.model.reliability import Reliability
-from napari_past.model.strict import Strict, first_mistake
+from napari_past.model.strict import Strict
 from napari_past.types import RESEARCH_USE
 
 LAB_EVIDENCE_SCHEMA: Final = 1
-CHECKSUM = "checksum"
-"""Of the file: SHA-256 over all other fields, as JSON with sorted keys and no spaces."""
 
 
 class ValidatedSection(Strict):
@@ -186,24 +184,8 @@ def read_lab_evidence(path: str | Path) -> LabEvidence:
     BadTable
         No such file, no validation file, or one that was changed since it was written.
     """
-    source = existing_file(path)
     again = "make it again with `napari-past validate`"
-    try:
-        fields = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as exc:
-        raise BadTable(f"{source.name} is no validation file ({exc}); {again}.") from exc
-    if not isinstance(fields, dict) or not isinstance(fields.get(CHECKSUM), str):
-        raise BadTable(f"{source.name} is no validation file: it has no {CHECKSUM}; {again}.")
-    checksum = fields.pop(CHECKSUM)
-    try:
-        evidence = LabEvidence.model_validate_json(json.dumps(fields), strict=True)
-    except pydantic.ValidationError as exc:
-        mistake = first_mistake(exc, "validation")
-        raise BadTable(f"{source.name} is no valid validation file at {mistake}; {again}.") from exc
-    if checksum != json_sha256(fields):
-        raise BadTable(
-            f"{source.name} was changed since it was written (its checksum does not fit); {again}."
-        )
+    evidence, _ = read_checked(path, LabEvidence, BadTable, "validation file", again)
     return evidence
 
 

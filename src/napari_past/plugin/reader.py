@@ -45,7 +45,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[Any]] | None:
 
     Slides are claimed by their suffix, in the manifest.
     """
-    place = path if isinstance(path, str | os.PathLike) else path[0]
+    place = _each(path)[0]
     if is_remote(place):
         return open_addresses
     first = Path(place)
@@ -74,9 +74,7 @@ def hand_over_measured(path: Paths) -> list[tuple[None]]:
     PastError
         No widget is docked; napari shows the sentence.
     """
-    for one in [path] if isinstance(path, str | os.PathLike) else path:
-        hand_over(Path(one))
-    return [_NOTHING]
+    return _handed_over(_each(path), "is measured tissue, which is laid on its H&E")
 
 
 def hand_over_cells(path: Paths) -> list[tuple[None]]:
@@ -87,9 +85,7 @@ def hand_over_cells(path: Paths) -> list[tuple[None]]:
     PastError
         No widget is docked; napari shows the sentence.
     """
-    for one in [path] if isinstance(path, str | os.PathLike) else path:
-        hand_over(Path(one), "holds cells or regions, which are laid on their slide")
-    return [_NOTHING]
+    return _handed_over(_each(path), "holds cells or regions, which are laid on their slide")
 
 
 def hand_over_heat_maps(path: Paths) -> list[tuple[None]]:
@@ -100,9 +96,7 @@ def hand_over_heat_maps(path: Paths) -> list[tuple[None]]:
     PastError
         No widget is docked; napari shows the sentence.
     """
-    for one in [path] if isinstance(path, str | os.PathLike) else path:
-        hand_over(Path(one), "is a heat map, which is laid over its slide")
-    return [_NOTHING]
+    return _handed_over(_each(path), "is a heat map, which is laid over its slide")
 
 
 def hand_over_classifier(path: Paths) -> list[tuple[None]]:
@@ -113,8 +107,16 @@ def hand_over_classifier(path: Paths) -> list[tuple[None]]:
     PastError
         No widget is docked; napari shows the sentence.
     """
-    last = path if isinstance(path, str | os.PathLike) else path[-1]
-    hand_over(Path(last), "is a classifier of cells, which is used on a slide")
+    return _handed_over(_each(path)[-1:], "is a classifier of cells, which is used on a slide")
+
+
+def _each(path: Paths) -> Sequence[str | os.PathLike[str]]:
+    return [path] if isinstance(path, str | os.PathLike) else path
+
+
+def _handed_over(paths: Sequence[str | os.PathLike[str]], what: str) -> list[tuple[None]]:
+    for path in paths:
+        hand_over(Path(path), what)
     return [_NOTHING]
 
 
@@ -126,7 +128,7 @@ def open_addresses(path: Paths) -> list[Any]:
     SlideError
         No slide that can be read, or nobody answers; napari shows the sentence.
     """
-    addresses = [os.fspath(p) for p in ([path] if isinstance(path, str | os.PathLike) else path)]
+    addresses = [os.fspath(p) for p in _each(path)]
     if all(hand_over_address(address) for address in addresses):
         return [_NOTHING]
     return read_slides(addresses)
@@ -144,8 +146,7 @@ def read_slides(path: Paths) -> list[LayerData]:
     SlideError
         A file is no slide that can be read; napari shows the sentence.
     """
-    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    return [slide_layer(open_slide(p)) for p in paths]
+    return [slide_layer(open_slide(p)) for p in _each(path)]
 
 
 def slide_layer(slide: Slide) -> LayerData:

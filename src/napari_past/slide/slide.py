@@ -8,9 +8,7 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any
-
-import dask.array as da
+from typing import TYPE_CHECKING, Any
 
 from napari_past.errors import (
     MissingPixelSize,
@@ -20,7 +18,6 @@ from napari_past.errors import (
 )
 from napari_past.slide.fingerprint import fingerprint
 from napari_past.slide.glass import glass_colour
-from napari_past.slide.lazy_level import lazy_level
 from napari_past.slide.mended import mended_levels
 from napari_past.slide.opening import open_local, open_remote
 from napari_past.slide.place import is_remote, local_path, shown_name
@@ -30,6 +27,9 @@ from napari_past.slide.source import LevelPixels, PixelWindow, SlideMetadata, So
 from napari_past.slide.tissue import TISSUE_MPP, TissueMask, tissue_mask
 from napari_past.slide.units import check_size, checked_mpp, square_mpp
 from napari_past.types import PyramidLevel, Rect, Rgb, SlideRef
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 _LEVEL_TOLERANCE = 1.01
 """A level up to 1 % coarser than asked for is taken: vendors round their µm/px."""
@@ -207,7 +207,7 @@ class Slide:
     @cached_property
     def level_arrays(self) -> tuple[da.Array, ...]:
         """The file's levels as lazy arrays (Y, X, 3) uint8, fine to coarse."""
-        return tuple(lazy_level(p) for p in self._pixels)
+        return _lazy_levels(self._pixels)
 
     @cached_property
     def _display_pixels(self) -> tuple[LevelPixels, ...]:
@@ -225,7 +225,7 @@ class Slide:
         1024 px. The place of a level's pixels follows from the ratio of sizes. A tile that cannot
         be decoded is drawn from the level below, or hatched in grey where that has none.
         """
-        return tuple(lazy_level(p) for p in self._display_pixels)
+        return _lazy_levels(self._display_pixels)
 
     @property
     def display_pixels(self) -> tuple[LevelPixels, ...]:
@@ -397,3 +397,10 @@ class Slide:
         size = f"{self.levels[0].width_px} x {self.levels[0].height_px} px"
         mpp = "no µm/px" if self.mpp is None else f"{self.mpp:.4g} µm/px"
         return f"<Slide {self.name}: {size}, {len(self.levels)} levels, {mpp}, {self.vendor}>"
+
+
+def _lazy_levels(pixels: Sequence[LevelPixels]) -> tuple[da.Array, ...]:
+    # Here: a worker reads pixels without dask's arrays, which take half a second to import.
+    from napari_past.slide.lazy_level import lazy_level
+
+    return tuple(lazy_level(p) for p in pixels)

@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
-import pydantic
 from pydantic import Field
 
 from napari_past.errors import BadModel
-from napari_past.files import atomic_write, existing_file, json_sha256
+from napari_past.files import atomic_write
+from napari_past.model.checked_json import CHECKSUM, read_checked
 from napari_past.model.classifier.card import ClassifierCard
 from napari_past.model.classifier.classifier import CellClassifier
 from napari_past.model.classifier.probe import Probe
-from napari_past.model.strict import Strict, first_mistake
+from napari_past.model.strict import Strict
 
 SUFFIX: Final = ".past-classes.json"
 """Of the files by convention; any name is read."""
-_CHECKSUM = "checksum"
-_MOST_BYTES = 64 * 2**20
 
 
 class _ClassifierFile(Strict):
@@ -42,7 +40,7 @@ def write_classifier(classifier: CellClassifier, path: str | Path) -> None:
     card = json.dumps(fields["card"], indent=1, ensure_ascii=False)
     rows = ",\n".join(json.dumps(row) for row in fields["weight"])
     text = (
-        f'{{"{_CHECKSUM}": "{classifier.sha256}",\n"card": {card},\n"weight": [\n{rows}\n],\n'
+        f'{{"{CHECKSUM}": "{classifier.sha256}",\n"card": {card},\n"weight": [\n{rows}\n],\n'
         f'"intercept": {json.dumps(fields["intercept"])}}}\n'
     )
     with atomic_write(path) as unfinished:
@@ -59,26 +57,8 @@ def read_classifier(path: str | Path) -> CellClassifier:
     BadModel
         No classifier, a damaged one, or one that was changed since it was written.
     """
-    source = existing_file(path)
     again = "save it again, or make it with `napari-past classify fit`"
-    try:
-        if source.stat().st_size > _MOST_BYTES:
-            raise ValueError("it is far too large")
-        fields = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as exc:
-        raise BadModel(f"{source.name} is no classifier of cells ({exc}); {again}.") from exc
-    if not isinstance(fields, dict) or not isinstance(fields.get(_CHECKSUM), str):
-        raise BadModel(f"{source.name} is no classifier of cells: it has no {_CHECKSUM}; {again}.")
-    checksum = fields.pop(_CHECKSUM)
-    try:
-        read = _ClassifierFile.model_validate_json(json.dumps(fields), strict=True)
-    except pydantic.ValidationError as exc:
-        mistake = first_mistake(exc, "classifier")
-        raise BadModel(f"{source.name} is no valid classifier at {mistake}; {again}.") from exc
-    if checksum != json_sha256(fields):
-        raise BadModel(
-            f"{source.name} was changed since it was written (its checksum does not fit); {again}."
-        )
+    read, source = read_checked(path, _ClassifierFile, BadModel, "classifier of cells", again)
     card, classes = read.card, len(read.card.classes)
     widths = {len(row) for row in read.weight}
     if (len(read.weight), len(read.intercept)) != (classes, classes) or widths != {card.embed_dim}:

@@ -39,7 +39,7 @@ def take_drops(viewer: napari.viewer.Viewer, taker: Taker) -> Callable[[], None]
     return lambda: _TAKERS.remove(entry)
 
 
-def hand_over(path: Path, what: str = "is measured tissue, which is laid on its H&E") -> None:
+def hand_over(path: Path, what: str) -> None:
     """Give a path to the widget of the viewer that is in front.
 
     Parameters

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from napari_past.model.strict import Strict
 from napari_past.types import RESEARCH_USE
+from past_training.slide_level.cohort.table import counted
 from past_training.slide_level.networks.poolings import PoolingName
 
 NETWORK_SCHEMA: Final = 1
@@ -79,9 +80,9 @@ class NetworkCard(Strict):
     @property
     def fitted_on(self) -> str:
         """As "fitted on 120 patients (131 slides), 88 events"."""
-        slides = f" ({_counted(self.slides, 'slide')})" if self.slides else ""
-        events = "" if self.events is None else f", {_counted(self.events, 'event')}"
-        return f"fitted on {_counted(self.patients, 'patient')}{slides}{events}"
+        slides = f" ({counted(self.slides, 'slide')})" if self.slides else ""
+        events = "" if self.events is None else f", {counted(self.events, 'event')}"
+        return f"fitted on {counted(self.patients, 'patient')}{slides}{events}"
 
     def saw(self, fingerprint: str) -> bool | None:
         """Whether it, or what it started from, was fitted on a slide of this content; None where
@@ -93,7 +94,3 @@ class NetworkCard(Strict):
             known &= bool(self.earlier_fingerprints)
             known &= self.earlier_slides <= len(self.earlier_fingerprints)
         return False if known and fingerprint else None
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"

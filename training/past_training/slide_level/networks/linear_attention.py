@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from past_training.slide_level.networks.pooling import HEADS, Chunks, Effect, Pooled, Pooling
+from past_training.slide_level.networks.pooling import Chunks, Effect, Pooled, Pooling
+from past_training.slide_level.networks.token_layer import TokenLayer
 
 LAYERS = 2
 
@@ -133,27 +134,15 @@ def _means(sums: _Clusters) -> _Clusters:
     return _Clusters(means.float(), sums.counts_K)
 
 
-class _Layer(nn.Module):
-    """Linearised attention and a small network, each after a norm and beside a bypass."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.before = nn.LayerNorm(width)
-        self.queries_keys_values = nn.Linear(width, 3 * width)
-        self.leave = nn.Linear(width, width)
-        self.think = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+class _Layer(TokenLayer):
+    """Attention that is linear in the tokens."""
 
     def forward(self, x_BKE: Tensor, mask_BK: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens, and the attention (B, K) that each gets, mean over tokens and heads."""
-        b, t, e = x_BKE.shape
-        split = self.queries_keys_values(self.before(x_BKE)).view(b, t, 3, HEADS, e // HEADS)
-        q, k, v = split.permute(2, 0, 3, 1, 4)
+        q, k, v = self.heads(x_BKE)
         q, k = elu(q) + 1, (elu(k) + 1) * mask_BK[:, None, :, None]
         total = q @ k.sum(2)[..., None]
         mixed = q @ (k.transpose(2, 3) @ v) / total
-        x_BKE = x_BKE + self.leave(mixed.transpose(1, 2).reshape(b, t, e))
         asking = mask_BK[:, None, :, None] * q / total
         received_BK = (k @ asking.sum(2)[..., None])[..., 0].mean(1)
-        return x_BKE + self.think(x_BKE), received_BK
+        return self.added(x_BKE, mixed), received_BK

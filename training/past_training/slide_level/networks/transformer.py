@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from past_training.slide_level.networks.pooling import HEADS, Chunks, Effect, Pooled, Pooling
+from past_training.slide_level.networks.pooling import Chunks, Effect, Pooled, Pooling
 from past_training.slide_level.networks.sketch import Sketch, keys_of, sketch_of
+from past_training.slide_level.networks.token_layer import TokenLayer
 
 LAYERS = 2
 
@@ -101,39 +102,19 @@ class Transformer(Pooling):
         return Effect(pooled.weights_BM[0], (slope_MD * x_MD).sum(1), alone)
 
 
-class _Layer(nn.Module):
-    """Attention of all to all and a small network, each after a norm and beside a bypass."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.before = nn.LayerNorm(width)
-        self.queries_keys_values = nn.Linear(width, 3 * width)
-        self.leave = nn.Linear(width, width)
-        self.think = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+class _Layer(TokenLayer):
+    """Attention of all tokens to all."""
 
     def forward(self, x_NTE: Tensor, mask_NT: Tensor) -> Tensor:
         """All tokens."""
-        q, k, v = self._heads(x_NTE)
+        q, k, v = self.heads(x_NTE)
         # The same for all queries; torch's fast kernel wants it spelt out.
         mask = mask_NT[:, None, None].expand(-1, 1, mask_NT.shape[1], -1)
-        return self._added(x_NTE, scaled_dot_product_attention(q, k, v, mask))
+        return self.added(x_NTE, scaled_dot_product_attention(q, k, v, mask))
 
     def first(self, x_NTE: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:
         """The first token (N, E) alone, and its attention (N, T), mean over heads."""
-        q, k, v = self._heads(x_NTE)
+        q, k, v = self.heads(x_NTE)
         scores = q[:, :, :1] @ k.transpose(2, 3) / q.shape[3] ** 0.5
         weights = scores.masked_fill(~mask_NT[:, None, None], -torch.inf).softmax(3)
-        return self._added(x_NTE[:, :1], weights @ v)[:, 0], weights[:, :, 0].mean(1)
-
-    def _heads(self, x_NTE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, (N, heads, T, E / heads) each."""
-        n, t, e = x_NTE.shape
-        split = self.queries_keys_values(self.before(x_NTE)).view(n, t, 3, HEADS, e // HEADS)
-        q, k, v = split.permute(2, 0, 3, 1, 4)
-        return q, k, v
-
-    def _added(self, x_NTE: Tensor, mixed: Tensor) -> Tensor:
-        x_NTE = x_NTE + self.leave(mixed.transpose(1, 2).reshape(x_NTE.shape))
-        return x_NTE + self.think(x_NTE)
+        return self.added(x_NTE[:, :1], weights @ v)[:, 0], weights[:, :, 0].mean(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -104,19 +104,11 @@ def of_prepared(prepared: Prepared) -> SurvivalData:
         The cohort tells no outcome.
     """
     table = of_cohort(prepared.cohort)
-    return SurvivalData(
-        table.patients,
-        table.time,
-        table.event,
-        covariates=table.covariates,
+    return replace(
+        table,
         bags=prepared.bags,
         mean_vectors=prepared.mean_vectors,
         summaries=prepared.summaries if len(prepared.summaries.columns) else None,
-        rna=table.rna,
-        site=table.site,
-        fold=table.fold,
-        time_unit=table.time_unit,
-        name=table.name,
         source=_source(prepared),
         notes=(*table.notes, *prepared.notes),
     )
