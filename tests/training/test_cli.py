@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from past_training.cli import main
 
 FITTED = ("--model", "past-mini", "--data", "nowhere.past")
-HEAVY = "torch, timm, pandas, anndata, zarr, sklearn, matplotlib, lightning"
+HEAVY = "torch, timm, pandas, anndata, zarr, sklearn, matplotlib, lightning_fabric"
 
 
 def ended(code: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -85,82 +86,106 @@ def test_the_handler_of_others_is_left_as_it_was(capsys):
 
 
 AT_ONCE = f"""
-import sys
+import contextlib, io, json, sys
 from past_training.cli import main
-code = main(sys.argv[1:])
-heavy = {{*"{HEAVY}".split(", ")}} & set(sys.modules)
-sys.exit(", ".join(heavy) or code)
+
+ends, loaded = [], set()
+for words in json.loads(sys.argv[1]):
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        code = main(words)
+    heavy = {{*"{HEAVY}".split(", ")}} & set(sys.modules) - loaded
+    loaded |= heavy
+    ends.append((code, told.getvalue(), sorted(heavy)))
+print(json.dumps(ends))
 """
+MISTAKES = (
+    (["prepare", "st", ".", "--out", "x.zarr"], "ends in .past"),
+    (["prepare", "st", ".", "--out", "no/x.past"], "The folder no of x.past does not exist"),
+    (["prepare", "st", ".", "--out", "x.past", "--dataset-mpp", "0"], "--dataset-mpp is a"),
+    (["finetune", *FITTED, "--out", "m.safetensors", "--epochs", "0"], "--epochs is at least"),
+    (["finetune", *FITTED, "--out", "m.safetensors", "--blocks", "1"], "--blocks is at least"),
+    (["finetune", *FITTED, "--out", "m.pt"], "must be a .safetensors file; give m.safeten"),
+    (["finetune", *FITTED, "--out", "there.safetensors"], "exists already; give another --out"),
+    (["evaluate", *FITTED, "--out", "r.pdf"], "give r.md"),
+    (["evaluate", *FITTED, "--out", "there.md"], "exists already; give another --out"),
+    (["evaluate", *FITTED, "--out", "r.md", "--by", "block", "--blocks", "1"], "is at least 2"),
+    (["evaluate", "--model", "past-maxi", "--data", "d", "--out", "r.md"], "no model 'past-ma"),
+    (["tower", "uni", "--out", "there.safetensors"], "exists already; give another --out"),
+    (
+        [
+            "export",
+            "--weights",
+            "there.safetensors",
+            "--data",
+            "d",
+            "--out",
+            "there.safetensors",
+        ],
+        "there.safetensors is read by this command",
+    ),
+    (
+        [
+            "distill",
+            "--teacher",
+            "past-mini",
+            "--slides",
+            "a.svs",
+            "--out",
+            "there.safetensors",
+        ],
+        "exists already; give another --out",
+    ),
+    (
+        [
+            "bank",
+            "--model",
+            "past-mini",
+            "--cells",
+            "there.h5ad",
+            "--genes",
+            "g",
+            "--means",
+            "m",
+            "--out",
+            "there.h5ad",
+        ],
+        "there.h5ad is read by this command",
+    ),
+    (["pretrain", "--data", ".", "--out", "there.safetensors"], "exists already; give another"),
+)
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory) -> list[tuple[int, str, list[str]]]:
+    """Of each mistake, made in one process one after the other: the code, what was told, and which
+    of the heavy libraries it was the first to load.
+    """
+    folder = tmp_path_factory.mktemp("mistakes")
+    for name in ("there.safetensors", "there.md", "there.h5ad"):
+        (folder / name).write_text("years of work")
+    typed = json.dumps([words for words, _ in MISTAKES])
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ONCE, typed], capture_output=True, text=True, check=False,
+        cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["prepare", "st", ".", "--out", "x.zarr"], "ends in .past"),
-        (["prepare", "st", ".", "--out", "no/x.past"], "The folder no of x.past does not exist"),
-        (["prepare", "st", ".", "--out", "x.past", "--dataset-mpp", "0"], "--dataset-mpp is a"),
-        (["finetune", *FITTED, "--out", "m.safetensors", "--epochs", "0"], "--epochs is at least"),
-        (["finetune", *FITTED, "--out", "m.safetensors", "--blocks", "1"], "--blocks is at least"),
-        (["finetune", *FITTED, "--out", "m.pt"], "must be a .safetensors file; give m.safeten"),
-        (["finetune", *FITTED, "--out", "there.safetensors"], "exists already; give another --out"),
-        (["evaluate", *FITTED, "--out", "r.pdf"], "give r.md"),
-        (["evaluate", *FITTED, "--out", "there.md"], "exists already; give another --out"),
-        (["evaluate", *FITTED, "--out", "r.md", "--by", "block", "--blocks", "1"], "is at least 2"),
-        (["evaluate", "--model", "past-maxi", "--data", "d", "--out", "r.md"], "no model 'past-ma"),
-        (["tower", "uni", "--out", "there.safetensors"], "exists already; give another --out"),
-        (
-            [
-                "export",
-                "--weights",
-                "there.safetensors",
-                "--data",
-                "d",
-                "--out",
-                "there.safetensors",
-            ],
-            "there.safetensors is read by this command",
-        ),
-        (
-            [
-                "distill",
-                "--teacher",
-                "past-mini",
-                "--slides",
-                "a.svs",
-                "--out",
-                "there.safetensors",
-            ],
-            "exists already; give another --out",
-        ),
-        (
-            [
-                "bank",
-                "--model",
-                "past-mini",
-                "--cells",
-                "there.h5ad",
-                "--genes",
-                "g",
-                "--means",
-                "m",
-                "--out",
-                "there.h5ad",
-            ],
-            "there.h5ad is read by this command",
-        ),
-        (["pretrain", "--data", ".", "--out", "there.safetensors"], "exists already; give another"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ("number", "message"),
+    [(number, message) for number, (_, message) in enumerate(MISTAKES)],
+    ids=[" ".join(words) for words, _ in MISTAKES],
 )
-def test_mistakes_are_told_at_once(words, message, tmp_path, monkeypatch):
+def test_mistakes_are_told_at_once(at_once, number, message):
     """Libraries that take many seconds to load are not waited for."""
-    for name in ("there.safetensors", "there.md", "there.h5ad"):
-        (tmp_path / name).write_text("years of work")
-    monkeypatch.chdir(tmp_path)
-    done = ended(AT_ONCE, *words)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    code, told, heavy = at_once[number]
+    assert heavy == []
+    assert code == 2, told
+    assert message in told
+    assert told.count("\n") == 1
 
 
 def test_options_of_prepare_are_known_at_once():

@@ -14,7 +14,7 @@ from napari_past.errors import PastError
 from past_training.interrupts import CANCELLED, EXIT_CODE, ended_at_once, noticed
 
 EXTRA = "napari-past[training]"
-_NEEDED = ("lightning", "markdown", "matplotlib", "peft", "pyarrow", "sklearn")
+_NEEDED = ("lightning_fabric", "markdown", "matplotlib", "peft", "pyarrow", "sklearn")
 """Of the extra: without one of these it was not installed."""
 _COMMANDS = {
     "prepare": ("turn measured tissue and its H&E into one paired dataset",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_past.io import writable_suffixes
+from napari_past.cli.run_options import FORMATS
 
 BY_SLIDE = "slide"
 MakeCommand = Callable[..., argparse.ArgumentParser]
@@ -44,6 +44,6 @@ def add_classify_options(classify: argparse.ArgumentParser, command: MakeCommand
         type=Path,
         required=True,
         metavar="TABLE2",
-        help=f"the table with the classes ({', '.join(writable_suffixes())})",
+        help=f"the table with the classes (.{', .'.join(FORMATS)})",
     )
     apply.add_argument("--force", action="store_true", help="overwrite what is there")

@@ -7,14 +7,13 @@ import multiprocessing
 import runpy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from PIL import Image
 from scipy.sparse import csr_array
 from torch import Tensor, nn
@@ -222,12 +221,11 @@ def tokens(tmp_path_factory) -> Path:
     return folder / "tokens.past"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def processes() -> Any:
-    """Starts processes quickly: one imports all beside the first tests, others are its forks."""
+    """Starts processes quickly: one imports all, others are its forks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["past_training.engine.launch"])
-    forkserver.ensure_running()
     return context
 
 

@@ -140,7 +140,7 @@ def test_mistakes_exit_with_2(drawn_data, tmp_path, monkeypatch, capsys, changes
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["pretrain"]])
 def test_without_the_extra(arguments):
     code = (
-        "import sys; sys.modules['lightning'] = None\n"
+        "import sys; sys.modules['lightning_fabric'] = None\n"
         "from past_training.cli import main\n"
         f"sys.exit(main({arguments!r}))"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pydantic
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from napari_past.errors import CannotWrite, PastError
 from past_training.dataset.batches import Batches

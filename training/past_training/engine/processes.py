@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from napari_past.errors import PastError
 
@@ -57,8 +57,7 @@ def launched_fabric(device: str, precision: str) -> Fabric:
         )
     if accelerator == "cpu" and precision == "16-mixed":
         raise PastError("--precision 16-mixed needs a GPU; use bf16-mixed or 32-true on the CPU.")
-    for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # A depthwise kernel's gradient may lie in memory otherwise than its weights: a copy, no fault.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     # Fabric counts devices by itself, and on CPUs it would count one whatever torchrun started.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from past_training.engine.early_stop import EarlyStop
 from past_training.engine.pair_model import PairModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from past_training.engine.inputs import inputs_of
 from past_training.engine.training import Feed, Training
