@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -38,15 +39,18 @@ def test_nothing_is_started_before_it_is_needed(worker_processes) -> None:
 
 # First, while no worker has loaded torch: losing three of them is cheap then.
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
-def test_tile_that_ends_every_worker_is_given_up(plan, workers, lost, worker_processes) -> None:
+def test_tile_that_ends_every_worker_is_given_up(
+    stain_plan, workers, lost, worker_processes
+) -> None:
     from broken_detector import Deadly
 
+    plan = stain_plan
     workers.start()
     seen = {p.pid for p in worker_processes()}
     future = workers.submit(replace(plan, detector=Deadly(RuntimeError())), plan.tiles[0])
     while not future.done():
         seen.update(p.pid for p in worker_processes())
-        time.sleep(0.02)
+        time.sleep(0.1)  # each has half a second of imports before it
     with pytest.raises(WorkerFailed, match="again and again"):
         future.result()
     assert len(seen) > ALLOWED_FAILURES
@@ -366,6 +370,16 @@ def test_rested_workers_start_again_with_the_next_tile(
     store = Store(stain_plan.key, tmp_path)
     run_plan(stain_plan, store, workers)
     assert tile_bytes(store) == stain_bytes
+
+
+def test_finished_tiles_are_let_go(stain_plan, tmp_path, workers) -> None:
+    """Else a worker keeps them all, and another computes them again when it is lost."""
+    gc.disable()
+    try:
+        run_plan(stain_plan, Store(stain_plan.key, tmp_path), workers)
+        wait_for(lambda: not workers._client.futures)
+    finally:
+        gc.enable()
 
 
 def test_worker_that_cannot_start_is_told_in_a_sentence(

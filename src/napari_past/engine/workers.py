@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -70,6 +71,8 @@ class Workers:
         self._unfinished: set[Future[TileResult]] = set()
         self._encoded: dict[str, int] = {}
         """Cells that are encoded of tiles in flight, by the tile's name."""
+        self._told: dict[str, Future[TileResult]] = {}
+        """What dask tells of tiles in flight, by the tile's name."""
         self._local: LocalCluster | None = None
         self._client: Any = None
 
@@ -279,14 +282,19 @@ class Workers:
         with self._state:
             self._unfinished.add(future)
             self._encoded[name] = 0
-        future.add_done_callback(lambda _: self._forget(name))
-        future.add_done_callback(lambda _: self._leave(name, told) if future.cancelled() else None)
-        told.add_done_callback(lambda _: self._finished(future, told))
+            self._told[name] = told
+        # Neither future holds the other: as long as dask's is there a worker keeps the result, and
+        # computes it again where it is lost.
+        future.add_done_callback(partial(self._forget, name))
+        told.add_done_callback(partial(self._finished, future))
         return future
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, future: Future[TileResult]) -> None:
         with self._state:
             self._encoded.pop(name, None)
+            told = self._told.pop(name, None)
+        if told is not None and future.cancelled():
+            self._leave(name, told)
 
     def _leave(self, name: str, told: Future[TileResult]) -> None:
         """Have no worker begin a tile, nor go on with it."""
