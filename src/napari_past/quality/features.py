@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from napari_past.errors import Cancelled, DamagedSlide
 from napari_past.slide import Slide, TissueMask
+from napari_past.slide.tissue import stained_density
 
 Field = npt.NDArray[np.float32]
 """(h, w) float32 on the grid of the mask."""
@@ -101,7 +102,7 @@ def _of_glass(slide: Slide, block: Block, tissue: TissueMask) -> dict[str, Field
     rows, columns = block
     height, width = rows.stop - rows.start, columns.stop - columns.start
     rgb = slide.read_grid(columns.start, rows.start, width, height, tissue.mpp)
-    return {"density": _density(_optical_density(rgb.astype(np.float32), slide.background))}
+    return {"density": stained_density(_optical_density(rgb.astype(np.float32), slide.background))}
 
 
 def _of_tissue(slide: Slide, block: Block, per_px: int, mpp: float) -> dict[str, Field]:
@@ -127,10 +128,12 @@ def _of_tissue(slide: Slide, block: Block, per_px: int, mpp: float) -> dict[str,
     od = _optical_density(parts, background)
     group = per_px // step
     mean = _means(od, group)
-    least, most = od.min(axis=2), od.max(axis=2)
+    least, most = (
+        extreme(extreme(od[..., 0], od[..., 1]), od[..., 2]) for extreme in (np.minimum, np.maximum)
+    )
     grey = np.where(least >= NEUTRAL * most, least, 0)
     return {
-        "density": _density(mean),
+        "density": stained_density(mean),
         "od_red": mean[..., 0],
         "od_green": mean[..., 1],
         "od_blue": mean[..., 2],
@@ -146,11 +149,6 @@ def _optical_density(
 ) -> npt.NDArray[np.float32]:
     glass = np.maximum(np.asarray(background, np.float32), 1)
     return np.asarray(np.log10(glass) - np.log10(np.maximum(rgb, 1)), np.float32)
-
-
-def _density(od: npt.NDArray[np.float32]) -> Field:
-    spread = od.max(axis=2) - od.min(axis=2)
-    return np.asarray(np.maximum(od.mean(axis=2), 0) + spread / 2, np.float32)
 
 
 NEUTRAL = 0.7

@@ -52,6 +52,9 @@ BOLD, THIN = 0.3, 0.12
 """mm of the borders of regions; thin ones hide no cells."""
 MARGIN = 0.02
 """Of white around cells without a slide, in their extent."""
+AT_ONCE = 1 << 16
+"""Pixels of marks that are painted in one step: a few large marks take no more steps than many
+small ones."""
 
 Classes = npt.NDArray[np.int8]
 
@@ -239,13 +242,19 @@ def _with_cells(rgb: Rgb, centers_um: npt.NDArray, found: Classes, frame: _Frame
     palette = np.array([*CLASS_COLOURS, NOT_COUNTED], np.uint8)
     order = np.random.default_rng(0).permutation(len(found))
     order = np.concatenate([order[found[order] < 0], order[found[order] >= 0]])
-    x, y = ((centers_um[order] - (frame.extent.x_um, frame.extent.y_um)) / frame.mpp).T
-    for i, j in np.argwhere(marks.any(axis=0)).tolist():
-        row = np.floor(y).astype(np.intp) + i - reach
-        column = np.floor(x).astype(np.intp) + j - reach
-        seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        seen &= marks[found[order], i, j]
-        painted[row[seen], column[seen]] = palette[found[order][seen]]
+    found = found[order]
+    colours = palette[found]
+    xy = (centers_um[order] - (frame.extent.x_um, frame.extent.y_um)) / frame.mpp
+    column, row = np.floor(xy).astype(np.intp).T - reach
+    offsets = np.argwhere(marks.any(axis=0))
+    together = max(1, AT_ONCE // max(1, len(order)))
+    for start in range(0, len(offsets), together):
+        i, j = offsets[start : start + together].T[..., None]
+        rows, columns = row + i, column + j
+        seen = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        seen &= marks[found, i, j]
+        # a pixel has the colour that it is given last: by offsets, and of each in their order
+        painted[rows[seen], columns[seen]] = colours[np.nonzero(seen)[1]]
     return painted
 
 

@@ -32,11 +32,13 @@ def glass_colour(coarsest: PixelWindow) -> tuple[int, int, int]:
     """
     greys, colours = [], []
     for pixels in _samples(coarsest):
-        rgb = pixels.astype(np.float32)
-        grey = rgb.mean(axis=2)
+        # Channel by channel: reductions over an axis of three take numpy six times as long.
+        red, green, blue = (pixels[..., c].astype(np.float32) for c in range(3))
+        grey = (red + green + blue) / np.float32(3)
         mean = ndimage.uniform_filter(grey, 5)
         rough = np.sqrt(np.maximum(ndimage.uniform_filter(grey**2, 5) - mean**2, 0))
-        spread = rgb.max(axis=2) - rgb.min(axis=2)
+        spread = np.maximum(np.maximum(red, green), blue)
+        spread -= np.minimum(np.minimum(red, green), blue)
         clear = (grey >= _DARKEST_GLASS) & (spread <= _MOST_SATURATED) & (rough <= _ROUGHEST)
         greys.append(grey[clear])
         colours.append((pixels[clear], grey.size))
@@ -47,8 +49,8 @@ def glass_colour(coarsest: PixelWindow) -> tuple[int, int, int]:
     counts = np.bincount(np.round(bright).astype(np.int64), minlength=256)
     mode = int(np.argmax(np.convolve(counts, np.ones(5), mode="same")))
     glass = np.concatenate([c for c, _ in colours])[np.abs(grey - mode) <= _MODE_HALF_WIDTH]
-    red, green, blue = np.round(np.median(glass, axis=0)).astype(int)
-    return int(red), int(green), int(blue)
+    colour = np.round(np.median(glass, axis=0)).astype(int)
+    return int(colour[0]), int(colour[1]), int(colour[2])
 
 
 def _samples(level: PixelWindow) -> list[Rgb]:

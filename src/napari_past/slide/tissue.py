@@ -60,6 +60,15 @@ class TissueMask:
         return float(self.mask.sum()) * self.mpp**2 / 1e6
 
 
+def stained_density(od: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Mean of optical densities (h, w, 3) over channels, where above 0, plus half their spread."""
+    # Channel by channel: reductions over an axis of three take numpy ten times as long.
+    red, green, blue = (od[..., c] for c in range(3))
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    mean = (red + green + blue) / np.float32(3)
+    return np.asarray(np.maximum(mean, 0) + spread / 2, np.float32)
+
+
 def tissue_mask(
     rgb: Rgb, mpp: float, background: tuple[int, int, int], faint: bool = False
 ) -> TissueMask:
@@ -83,7 +92,7 @@ def tissue_mask(
     """
     glass = np.log10(np.asarray(background, dtype=np.float32) + 1)
     od = glass - np.log10(rgb.astype(np.float32) + 1)
-    density = np.maximum(od.mean(axis=2), 0) + (od.max(axis=2) - od.min(axis=2)) / 2
+    density = stained_density(od)
     sigma = _SMOOTHING_UM / mpp
     smooth = ndimage.gaussian_filter(density, sigma)
     rough = ndimage.gaussian_filter(density**2, 2 * sigma)
