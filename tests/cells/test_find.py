@@ -59,11 +59,22 @@ def _inside(area, xy):
     return shapely.contains_xy(area, xy[:, 0], xy[:, 1])
 
 
+@pytest.fixture(scope="module")
+def phantom_slide(phantom):
+    return slide_of_array(phantom.rgb, phantom.mpp)
+
+
+@pytest.fixture(scope="module")
+def one_tile(phantom_slide) -> FoundCells:
+    """The phantom's cells, found in one piece."""
+    fitted = StainLogDetector().fitted(phantom_slide)
+    return cells_in(phantom_slide, phantom_slide.bounds, fitted)
+
+
 @pytest.mark.parametrize("tile_um", [64.0, 113.0, 256.0])
-def test_one_tile_against_many_on_the_phantom(phantom, tile_um):
-    slide = slide_of_array(phantom.rgb, phantom.mpp)
+def test_one_tile_against_many_on_the_phantom(phantom_slide, one_tile, tile_um):
+    slide, one = phantom_slide, one_tile
     detector = StainLogDetector().fitted(slide)
-    one = cells_in(slide, slide.bounds, detector)
     tiles = list(tiles_over(slide.bounds, tile_um))
     many = FoundCells.concatenate([cells_in(slide, t.rect, detector) for t in tiles])
     assert len(tiles) >= 6

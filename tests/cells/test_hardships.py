@@ -42,6 +42,12 @@ def inked(rgb: np.ndarray, ink: tuple[float, float, float], top: int, bottom: in
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
+@pytest.fixture(scope="module")
+def of_tissue(phantom) -> StainLogDetector:
+    """With the stain vectors of the phantom."""
+    return StainLogDetector().fitted(slide_of_array(phantom.rgb, phantom.mpp))
+
+
 def f1(found: np.ndarray, known: np.ndarray, matched) -> float:
     return 2 * matched(found, known, 3.0) / (len(found) + len(known))
 
@@ -73,21 +79,18 @@ def test_ink_hides_nuclei_there_and_nowhere_else(phantom, phantom_cells, ink):
 
 
 @pytest.mark.parametrize("ink", INKS.values(), ids=INKS)
-def test_ink_on_glass_makes_no_nuclei(phantom, ink):
+def test_ink_on_glass_makes_no_nuclei(of_tissue, ink):
     """At most one per 0.005 mm² under the stroke, with the stain vectors of tissue."""
     glass = np.random.default_rng(1).normal(243, 1.3, (600, 600, 3))
     rgb = inked(np.clip(np.rint(glass), 0, 255).astype(np.uint8), ink, 200, 400)
-    detector = StainLogDetector().fitted(slide_of_array(phantom.rgb, phantom.mpp))
-    assert len(detector.find(rgb, PixelGrid(0.0, 0.0, 0.5))) <= 6
+    assert len(of_tissue.find(rgb, PixelGrid(0.0, 0.0, 0.5))) <= 6
 
 
 @pytest.mark.parametrize("stains", ["tissue", "own"])
-def test_noisy_glass_makes_no_nuclei(phantom, stains):
+def test_noisy_glass_makes_no_nuclei(of_tissue, stains):
     glass = np.random.default_rng(1).normal(243, 3.0, (600, 600, 3))
     rgb = np.clip(np.rint(glass), 0, 255).astype(np.uint8)
-    detector = StainLogDetector()
-    if stains == "tissue":
-        detector = detector.fitted(slide_of_array(phantom.rgb, phantom.mpp))
+    detector = of_tissue if stains == "tissue" else StainLogDetector()
     assert len(detector.find(rgb, PixelGrid(0.0, 0.0, 0.5))) == 0
 
 

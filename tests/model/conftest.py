@@ -14,6 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_past.model import checkpoint
+from napari_past.model.card import CellTowerCard, PooledTowerCard
+from napari_past.model.checkpoint import IMAGE_TOWER, PROJECTION_DIM
+from napari_past.model.state_dict_adapter import model_layout, published_name
+
+NARROW = "vit_tiny_patch16_224"
 PLUS_ONE = re.compile(r"norm\d?(s\.\d+)?\.weight$")
 
 
@@ -45,7 +51,9 @@ def drawn(salt: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if name == "temperature":
         return np.array(0.07, np.float32)
     rng = np.random.default_rng(zlib.crc32(f"{salt}:{name}".encode()))
-    values = (0.02 * rng.standard_normal(shape)).astype(np.float32)
+    normal = rng.standard_normal(shape)
+    normal *= 0.02  # in place, for they are hundreds of millions
+    values = normal.astype(np.float32)
     return values + np.float32(1) if PLUS_ONE.search(name) else values
 
 
@@ -65,6 +73,31 @@ def save_checkpoint() -> Callable[..., Path]:
         return path
 
     return save
+
+
+@pytest.fixture
+def narrow_tower(monkeypatch: pytest.MonkeyPatch) -> PooledTowerCard:
+    """Checkpoints have an image tower of 5 million weights instead of 300; all else is as
+    published."""
+    narrow = IMAGE_TOWER.model_copy(update={"backbone": NARROW, "embed_dim": 192})
+    monkeypatch.setattr(checkpoint, "IMAGE_TOWER", narrow)
+    return narrow
+
+
+@pytest.fixture
+def hollow(narrow_tower: PooledTowerCard) -> Callable[[bool], dict[str, torch.Tensor]]:
+    """``hollow(graph)``: tensors of the published names, of a few bytes in all."""
+
+    def tensors(graph: bool) -> dict[str, torch.Tensor]:
+        layout = model_layout(narrow_tower, CellTowerCard(graph=graph), PROJECTION_DIM)
+        shapes = {published_name(name): shape for name, shape in layout.items()}
+        # The published files hold these, too; nothing is computed with them.
+        shapes["cell_encoder.encoder_layer.norm1.weight"] = (512,)
+        if graph:
+            shapes["graph_encoder.distance_transform.0.weight"] = (1, 1)
+        return {name: torch.tensor(0.5).expand(shape) for name, shape in shapes.items()}
+
+    return tensors
 
 
 @pytest.fixture(scope="session")

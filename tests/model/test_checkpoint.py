@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import pickle
 import zipfile
@@ -15,9 +16,9 @@ import torch
 from napari_past.errors import BadModel, CannotWrite, PastError
 from napari_past.model import load_model
 from napari_past.model.card import CellTowerCard
-from napari_past.model.checkpoint import IMAGE_TOWER, PROJECTION_DIM, convert_checkpoint
+from napari_past.model.checkpoint import convert_checkpoint
 from napari_past.model.files import read_card
-from napari_past.model.state_dict_adapter import GRAPH_ALONE, model_layout, published_name
+from napari_past.model.state_dict_adapter import GRAPH_ALONE
 
 NORM, QUERIES = "image_encoder.model.norm.weight", "cell_encoder.encoder.layers.3.self_attn"
 
@@ -32,20 +33,7 @@ class Bomb:
         return (os.mkdir, (str(self.path),))
 
 
-@pytest.fixture(scope="module")
-def hollow():
-    """``hollow(graph)``: tensors of the published names and shapes, of a few bytes in all."""
-
-    def tensors(graph: bool) -> dict[str, torch.Tensor]:
-        layout = model_layout(IMAGE_TOWER, CellTowerCard(graph=graph), PROJECTION_DIM)
-        shapes = {published_name(name): shape for name, shape in layout.items()}
-        # The published files hold these, too; nothing is computed with them.
-        shapes["cell_encoder.encoder_layer.norm1.weight"] = (512,)
-        if graph:
-            shapes["graph_encoder.distance_transform.0.weight"] = (1, 1)
-        return {name: torch.tensor(0.5).expand(shape) for name, shape in shapes.items()}
-
-    return tensors
+pytestmark = pytest.mark.usefixtures("narrow_tower")
 
 
 @pytest.fixture
@@ -87,7 +75,7 @@ def test_one_tensor_too_many(tmp_path, folder, hollow, save_checkpoint, graph):
 def test_one_tensor_of_another_shape(tmp_path, folder, hollow, save_checkpoint, graph):
     tensors = hollow(graph) | {NORM: torch.zeros(768)}
     told = refused(save_checkpoint(tmp_path / "c.pth", tensors), folder)
-    assert f"1 of another shape ({NORM} (768,) instead of (1024,))" in told
+    assert f"1 of another shape ({NORM} (768,) instead of (192,))" in told
 
 
 @both_variants
@@ -164,8 +152,8 @@ def test_truncated_download(tmp_path, folder, hollow, save_checkpoint, share):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (torch.full((1024,), float("nan")), "holds infinities or NaN"),
-        (torch.zeros(1024, dtype=torch.int64), "holds torch.int64 where"),
+        (torch.full((192,), float("nan")), "holds infinities or NaN"),
+        (torch.zeros(192, dtype=torch.int64), "holds torch.int64 where"),
     ],
     ids=["NaN", "integers"],
 )
@@ -206,3 +194,18 @@ def test_variant_without_a_graph_branch_and_its_pixel_size(
             convert_checkpoint(path, mpp=25)
     finally:
         made.unlink()
+
+
+def test_made_once_and_named_by_its_content(tmp_path, folder, hollow, save_checkpoint):
+    path = save_checkpoint(tmp_path / "c.pth", hollow(True))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    past = load_model(path, "cpu")
+    made = folder / f"past-{digest[:12]}.safetensors"
+    assert past.path == str(made.resolve())
+    stamp = made.stat().st_mtime_ns
+    link = tmp_path / "renamed.pth"
+    link.symlink_to(path)
+    assert load_model(link, "cpu").path == past.path
+    assert made.stat().st_mtime_ns == stamp
+    assert load_model("past", "cpu") is past
+    assert load_model(f"past-{digest[:12]}", "cpu") is past

@@ -14,11 +14,9 @@ import pytest
 import torch
 
 from napari_past.errors import BadModel, CannotWrite, PastError, UnknownModel
-from napari_past.model import CellTowerCard, load_model
-from napari_past.model.checkpoint import IMAGE_TOWER, PROJECTION_DIM
+from napari_past.model import load_model
 from napari_past.model.download import ATTEMPTS, download
 from napari_past.model.fetch import PUBLISHED, fetch_model
-from napari_past.model.state_dict_adapter import model_layout, published_name
 
 CONTENT = bytes(range(251)) * 30_000
 BREAK_AT = 3_000_000
@@ -179,14 +177,13 @@ def test_folder_that_is_gone(serve, tmp_path):
         download(f"{server.url}/c.pth", tmp_path / "none", silent)
 
 
-@pytest.fixture(scope="module")
-def lacking(tmp_path_factory, save_checkpoint):
+@pytest.fixture
+def lacking(tmp_path, hollow, save_checkpoint):
     """A checkpoint of 16 MB that lacks one tensor: the hub's client goes on by 10 MB."""
-    layout = model_layout(IMAGE_TOWER, CellTowerCard(graph=False), PROJECTION_DIM)
-    tensors = {published_name(k): torch.tensor(0.5).expand(v) for k, v in layout.items()}
+    tensors = hollow(False)
     del tensors["temperature"]
-    path = tmp_path_factory.mktemp("lacking") / "hollow.pth"
-    return save_checkpoint(path, tensors, optimizer={"step": torch.zeros(4_000_000)})
+    step = {"step": torch.zeros(4_000_000)}
+    return save_checkpoint(tmp_path / "hollow.pth", tensors, optimizer=step)
 
 
 def test_what_was_fetched_is_checked_before_it_is_used(serve, folder, lacking):
@@ -210,10 +207,12 @@ def sha256_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_from_a_file(golden_checkpoint, models_dir):
-    fetched = fetch_model("past", str(golden_checkpoint))
-    assert fetched.checkpoint == golden_checkpoint
-    assert fetched.model == models_dir / f"past-{fetched.sha256[:12]}.safetensors"
+def test_from_a_file(folder, tmp_path, hollow, save_checkpoint):
+    file = save_checkpoint(tmp_path / "c.pth", hollow(True))
+    fetched = fetch_model("past", str(file))
+    assert fetched.checkpoint == file
+    assert fetched.sha256 == sha256_of(file)
+    assert fetched.model == folder / f"past-{fetched.sha256[:12]}.safetensors"
     assert load_model("past").path == str(fetched.model.resolve())
 
 
@@ -254,15 +253,28 @@ def from_hub(tmp_path, endpoint):
     return done.stdout
 
 
-def test_mirror_of_the_hub(serve, folder, tmp_path, lacking):
+def test_mirror_of_the_hub(serve, folder, tmp_path, lacking, monkeypatch):
     server = serve(lacking.read_bytes())
     server.tag = f'"{sha256_of(lacking)}"'
     server.breaks, server.break_at = 1, 12_000_000
-    told = from_hub(tmp_path, server.url)
-    assert "1 missing (temperature)" in told
+    # As `from_hub`, but in this process, which has torch already.
+    template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    hub = {
+        "ENDPOINT": server.url, "HUGGINGFACE_CO_URL_TEMPLATE": template,
+        "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": False,
+    }  # fmt: skip
+    for name, value in hub.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    monkeypatch.setattr("time.sleep", lambda s: None)
+    with pytest.raises(BadModel, match=r"1 missing \(temperature\)"):
+        fetch_model("past")
     assert any(asked not in (None, "bytes=0-") for asked in server.ranges)
+
+
+def test_mirror_of_the_hub_with_another_file(serve, folder, tmp_path, lacking):
+    server = serve(lacking.read_bytes())
     server.tag = f'"{"0" * 64}"'
-    assert f"{'0' * 64} was expected" in from_hub(tmp_path / "another", server.url)
+    assert f"{'0' * 64} was expected" in from_hub(tmp_path, server.url)
 
 
 def test_no_network(folder, tmp_path):

@@ -172,6 +172,12 @@ class Gate:
         self.threads: list[threading.Thread] = []
         self.reached, self.open = threading.Event(), threading.Event()
 
+    def close(self) -> None:
+        """As at first, for what is looked up from now on."""
+        self.threads.clear()
+        self.reached.clear()
+        self.open.clear()
+
     def nearest(self, bank, queries, k, leave_out=None, on_share=None):
         self.threads.append(threading.current_thread())
 

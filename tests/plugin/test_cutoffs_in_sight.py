@@ -59,7 +59,33 @@ def kept(widget) -> dict:
     return dict(widget._annotating._history.now.cutoffs)
 
 
-def test_classes_layers_and_table_follow_every_step(stained, qtbot) -> None:
+def as_opened(qtbot, stained) -> None:
+    """Takes back what was set and drawn: classes of ERBB2, all in view."""
+    viewer, widget = stained
+    while not widget._annotating._history.now.empty:
+        widget._annotating.undo()
+    widget.panel.gene.set_gene("ERBB2")
+    widget.panel.cutoffs.as_classes.setChecked(True)
+    viewer.reset_view()
+    qtbot.waitUntil(lambda: not widget._region_scores.settling and not widget.busy, timeout=LONG_MS)
+    assert kept(widget) == {}
+    assert widget.regions() == ()
+
+
+def test_a_line_that_is_held_moved_and_let_go(stained, qtbot) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    classes_layers_and_table_follow_every_step(stained, qtbot)
+    as_opened(qtbot, stained)
+    a_line_that_is_moved_shows_classes(stained, qtbot)
+    as_opened(qtbot, stained)
+    intervals_come_when_a_held_line_rests(stained, qtbot)
+    as_opened(qtbot, stained)
+    a_line_on_its_way_is_kept_when_the_gene_changes(stained, qtbot)
+    as_opened(qtbot, stained)
+    the_axis_stays_while_a_line_is_dragged(stained, qtbot)
+
+
+def classes_layers_and_table_follow_every_step(stained, qtbot) -> None:
     _, widget = stained
     card = widget.shown.cutoffs
     assert not np.isnan(widget.scores.rows[0].block_um)
@@ -101,7 +127,7 @@ def test_classes_layers_and_table_follow_every_step(stained, qtbot) -> None:
     assert not widget._annotating._history.undo()
 
 
-def test_a_line_that_is_moved_shows_classes(stained, qtbot) -> None:
+def a_line_that_is_moved_shows_classes(stained, qtbot) -> None:
     _, widget = stained
     box = widget.panel.cutoffs
     box.as_expression.setChecked(True)
@@ -115,6 +141,43 @@ def test_a_line_that_is_moved_shows_classes(stained, qtbot) -> None:
     hand.let_go(5)
     assert widget.shown.as_classes
     assert box.as_classes.isChecked()
+
+
+def intervals_come_when_a_held_line_rests(stained, qtbot) -> None:
+    _, widget = stained
+    hand = Hand(qtbot, widget)
+    hand.drag(8)
+    assert np.isnan(widget.scores.rows[0].block_um)
+    qtbot.waitUntil(lambda: not np.isnan(widget.scores.rows[0].block_um), timeout=LONG_MS)
+    assert kept(widget) == {}
+    hand.drag(4)
+    assert np.isnan(widget.scores.rows[0].block_um)
+    hand.let_go(4)
+
+
+def a_line_on_its_way_is_kept_when_the_gene_changes(stained, qtbot) -> None:
+    _, widget = stained
+    hand = Hand(qtbot, widget)
+    hand.drag(12)
+    dragged = widget.shown.cutoffs
+    widget.panel.gene.set_gene("KRT19")
+    other = widget.shown.cutoffs
+    assert kept(widget) == {"past-mini: ERBB2": dragged}
+    hand.drag(30)
+    hand.let_go(30)
+    assert widget.shown.cutoffs == other
+    widget.panel.gene.set_gene("ERBB2")
+    assert widget.shown.cutoffs == dragged
+
+
+def the_axis_stays_while_a_line_is_dragged(stained, qtbot) -> None:
+    _, widget = stained
+    bins = widget.panel.cutoffs.cells.histogram.bins
+    hand = Hand(qtbot, widget)
+    hand.drag(40)
+    hand.let_go(40)
+    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
+    assert widget.panel.cutoffs.cells.histogram.bins is bins
 
 
 def test_a_whole_drag_is_saved_once(stained, qtbot, monkeypatch) -> None:
@@ -132,34 +195,16 @@ def test_a_whole_drag_is_saved_once(stained, qtbot, monkeypatch) -> None:
     assert [list(c.values()) for c in saved] == [[widget.shown.cutoffs]]
 
 
-def test_intervals_come_when_a_held_line_rests(stained, qtbot) -> None:
-    _, widget = stained
-    hand = Hand(qtbot, widget)
-    hand.drag(8)
-    assert np.isnan(widget.scores.rows[0].block_um)
-    qtbot.waitUntil(lambda: not np.isnan(widget.scores.rows[0].block_um), timeout=LONG_MS)
-    assert kept(widget) == {}
-    hand.drag(4)
-    assert np.isnan(widget.scores.rows[0].block_um)
-    hand.let_go(4)
+def test_cells_that_count_and_regions_of_files(stained, qtbot, tmp_path: Path) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    the_histogram_holds_the_cells_that_count(stained, qtbot)
+    as_opened(qtbot, stained)
+    regions_of_qupath_are_nested_holed_ignored_and_of_one_name(stained, qtbot, tmp_path)
+    as_opened(qtbot, stained)
+    regions_of_another_slide_are_refused_in_one_sentence(stained, qtbot, tmp_path)
 
 
-def test_a_line_on_its_way_is_kept_when_the_gene_changes(stained, qtbot) -> None:
-    _, widget = stained
-    hand = Hand(qtbot, widget)
-    hand.drag(12)
-    dragged = widget.shown.cutoffs
-    widget.panel.gene.set_gene("KRT19")
-    other = widget.shown.cutoffs
-    assert kept(widget) == {"past-mini: ERBB2": dragged}
-    hand.drag(30)
-    hand.let_go(30)
-    assert widget.shown.cutoffs == other
-    widget.panel.gene.set_gene("ERBB2")
-    assert widget.shown.cutoffs == dragged
-
-
-def test_the_histogram_holds_the_cells_that_count(stained, qtbot) -> None:
+def the_histogram_holds_the_cells_that_count(stained, qtbot) -> None:
     viewer, widget = stained
     cells = widget.panel.cutoffs.cells
     x, y = widget.cells.centers_um.T
@@ -196,74 +241,7 @@ def test_the_histogram_holds_the_cells_that_count(stained, qtbot) -> None:
     assert widget.shown.unit in title
 
 
-def test_the_axis_stays_while_a_line_is_dragged(stained, qtbot) -> None:
-    _, widget = stained
-    bins = widget.panel.cutoffs.cells.histogram.bins
-    hand = Hand(qtbot, widget)
-    hand.drag(40)
-    hand.let_go(40)
-    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
-    assert widget.panel.cutoffs.cells.histogram.bins is bins
-
-
-def test_cutoffs_are_copied_from_another_slide(stained, qtbot, data_home: Path) -> None:
-    _, widget = stained
-    card = widget.shown.cutoffs
-    box, menu = widget.panel.cutoffs, widget._cutoff_copy.menu
-
-    def asked() -> list[str]:
-        box.copy.click()
-        qtbot.waitUntil(lambda: not widget._cutoff_copy.busy)
-        menu.hide()
-        return [action.text() for action in menu.actions()]
-
-    (none,) = asked()
-    assert none == "You set no cut-offs of ERBB2 with past-mini on another slide"
-    assert not menu.actions()[0].isEnabled()
-    theirs = Cutoffs(0.5, 1.25, 2.75, "set by you")
-    Autosave().save("b" * 64, "other.svs", Annotations(cutoffs={"past-mini: ERBB2": theirs}))
-    Autosave().save("c" * 64, "else.svs", Annotations(cutoffs={"past-mini: KRT19": theirs}))
-    assert asked() == ["other.svs:  0.5 / 1.25 / 2.75"]
-    menu.actions()[0].trigger()
-    assert widget.shown.cutoffs == Cutoffs(0.5, 1.25, 2.75, "copied from other.svs")
-    assert box.source.text().startswith("From: copied from other.svs; default ")
-    widget._annotating.undo()
-    assert widget.shown.cutoffs == card
-
-
-@pytest.mark.parametrize("suffix", [".h5ad", ".csv", ".geojson"])
-def test_files_of_cells_tell_cutoffs_and_source(stained, qtbot, tmp_path: Path, suffix) -> None:
-    _, widget = stained
-    hand = Hand(qtbot, widget)
-    hand.drag(9)
-    hand.let_go(9)
-    cutoffs = widget.shown.cutoffs
-    path = tmp_path / f"cells{suffix}"
-    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
-    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
-        widget.export_cells_to(path)
-    back = read_cells(path)
-    told = back.uns["napari_past"]
-    npt.assert_allclose(told["cutoffs"]["ERBB2"], cutoffs.values)
-    assert told["cutoffs_source"]["ERBB2"] == "set by you"
-    found = classes(np.asarray(back[:, "ERBB2"].X).ravel(), cutoffs)
-    assert list(back.obs["ERBB2_class"]) == [CLASS_NAMES[c] for c in found]
-
-
-def test_file_of_scores_tells_cutoffs_and_source(stained, qtbot, tmp_path: Path) -> None:
-    _, widget = stained
-    widget.panel.cutoffs.spins[0].setValue(0.01)
-    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
-    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
-        widget.export_scores_to(tmp_path / "scores.csv")
-    told = json.loads((tmp_path / "scores.csv.json").read_text())
-    assert told["cutoffs"] == list(widget.shown.cutoffs.values)
-    assert told["cutoffs_source"] == "set by you"
-    (row,) = csv.DictReader((tmp_path / "scores.csv").open())
-    assert float(row["area_mm2"]) == pytest.approx(widget.scores.rows[0].area_mm2, abs=1e-4)
-
-
-def test_regions_of_qupath_are_nested_holed_ignored_and_of_one_name(
+def regions_of_qupath_are_nested_holed_ignored_and_of_one_name(
     stained, qtbot, tmp_path: Path
 ) -> None:
     viewer, widget = stained
@@ -318,9 +296,7 @@ def test_regions_of_qupath_are_nested_holed_ignored_and_of_one_name(
     npt.assert_allclose(areas, [r.polygon_um.area for r in regions], rtol=1e-4)
 
 
-def test_regions_of_another_slide_are_refused_in_one_sentence(
-    stained, qtbot, tmp_path: Path
-) -> None:
+def regions_of_another_slide_are_refused_in_one_sentence(stained, qtbot, tmp_path: Path) -> None:
     _, widget = stained
     path = tmp_path / "far.geojson"
     write_regions([Region("far", TUMOUR, shapely.box(9e4, 9e4, 9.1e4, 9.1e4))], path, 0.5)
@@ -332,10 +308,78 @@ def test_regions_of_another_slide_are_refused_in_one_sentence(
     assert widget.regions() == ()
 
 
-def test_the_slides_area_is_that_of_its_tissue(stained) -> None:
+def test_what_is_told_of_cutoffs_and_area(stained, qtbot, tmp_path: Path) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    the_slides_area_is_that_of_its_tissue(stained)
+    for suffix in (".h5ad", ".csv", ".geojson"):
+        as_opened(qtbot, stained)
+        files_of_cells_tell_cutoffs_and_source(stained, qtbot, tmp_path, suffix)
+    as_opened(qtbot, stained)
+    file_of_scores_tells_cutoffs_and_source(stained, qtbot, tmp_path)
+    as_opened(qtbot, stained)
+    cutoffs_are_copied_from_another_slide(stained, qtbot)
+
+
+def the_slides_area_is_that_of_its_tissue(stained) -> None:
     _, widget = stained
     (row,) = widget.scores.rows
     width_um, height_um = widget.session.slide.size_um
     tissue = widget.session.slide.tissue_mask().area_mm2
     assert 0.3 * width_um * height_um / 1e6 < row.area_mm2 <= tissue
     assert row.density_mm2 == pytest.approx(row.n / row.area_mm2)
+
+
+def files_of_cells_tell_cutoffs_and_source(stained, qtbot, tmp_path: Path, suffix) -> None:
+    _, widget = stained
+    hand = Hand(qtbot, widget)
+    hand.drag(9)
+    hand.let_go(9)
+    cutoffs = widget.shown.cutoffs
+    path = tmp_path / f"cells{suffix}"
+    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.export_cells_to(path)
+    back = read_cells(path)
+    told = back.uns["napari_past"]
+    npt.assert_allclose(told["cutoffs"]["ERBB2"], cutoffs.values)
+    assert told["cutoffs_source"]["ERBB2"] == "set by you"
+    found = classes(np.asarray(back[:, "ERBB2"].X).ravel(), cutoffs)
+    assert list(back.obs["ERBB2_class"]) == [CLASS_NAMES[c] for c in found]
+
+
+def file_of_scores_tells_cutoffs_and_source(stained, qtbot, tmp_path: Path) -> None:
+    _, widget = stained
+    widget.panel.cutoffs.spins[0].setValue(0.01)
+    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.export_scores_to(tmp_path / "scores.csv")
+    told = json.loads((tmp_path / "scores.csv.json").read_text())
+    assert told["cutoffs"] == list(widget.shown.cutoffs.values)
+    assert told["cutoffs_source"] == "set by you"
+    (row,) = csv.DictReader((tmp_path / "scores.csv").open())
+    assert float(row["area_mm2"]) == pytest.approx(widget.scores.rows[0].area_mm2, abs=1e-4)
+
+
+def cutoffs_are_copied_from_another_slide(stained, qtbot) -> None:
+    _, widget = stained
+    card = widget.shown.cutoffs
+    box, menu = widget.panel.cutoffs, widget._cutoff_copy.menu
+
+    def asked() -> list[str]:
+        box.copy.click()
+        qtbot.waitUntil(lambda: not widget._cutoff_copy.busy)
+        menu.hide()
+        return [action.text() for action in menu.actions()]
+
+    (none,) = asked()
+    assert none == "You set no cut-offs of ERBB2 with past-mini on another slide"
+    assert not menu.actions()[0].isEnabled()
+    theirs = Cutoffs(0.5, 1.25, 2.75, "set by you")
+    Autosave().save("b" * 64, "other.svs", Annotations(cutoffs={"past-mini: ERBB2": theirs}))
+    Autosave().save("c" * 64, "else.svs", Annotations(cutoffs={"past-mini: KRT19": theirs}))
+    assert asked() == ["other.svs:  0.5 / 1.25 / 2.75"]
+    menu.actions()[0].trigger()
+    assert widget.shown.cutoffs == Cutoffs(0.5, 1.25, 2.75, "copied from other.svs")
+    assert box.source.text().startswith("From: copied from other.svs; default ")
+    widget._annotating.undo()
+    assert widget.shown.cutoffs == card

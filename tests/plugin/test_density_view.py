@@ -27,15 +27,17 @@ def idle_after(qtbot, widget, act) -> None:
         act()
 
 
-@pytest.fixture
-def asked(opened, qtbot):
+def test_maps_and_hot_spots_of_the_cells(opened, qtbot) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
     viewer, widget = opened()
+    the_map_lies_where_the_cells_do(viewer, widget, qtbot)
+    hot_spots_are_drawn_told_and_no_regions(viewer, widget, qtbot)
+    nothing_is_asked_again_and_again(widget, qtbot)
+    they_follow_gene_and_regions(viewer, widget, qtbot)
+
+
+def the_map_lies_where_the_cells_do(viewer, widget, qtbot) -> None:
     box = widget.panel.regions.density
-    return viewer, widget, box
-
-
-def test_the_map_lies_where_the_cells_do(asked, qtbot) -> None:
-    viewer, widget, box = asked
     idle_after(qtbot, widget, lambda: box.of.setCurrentText(ALL))
     (layer,) = named(viewer, "Density of all counted cells · ")
     assert isinstance(layer, Image)
@@ -55,9 +57,8 @@ def test_the_map_lies_where_the_cells_do(asked, qtbot) -> None:
     assert not box.key.isVisibleTo(box)
 
 
-def test_hot_spots_are_drawn_told_and_no_regions(asked, qtbot) -> None:
-    viewer, widget, box = asked
-    table = widget.scores
+def hot_spots_are_drawn_told_and_no_regions(viewer, widget, qtbot) -> None:
+    box, table = widget.panel.regions.density, widget.scores
     idle_after(qtbot, widget, lambda: box.spots.setChecked(True))
     (layer,) = named(viewer, "Hot spots · ")
     assert isinstance(layer, Shapes)
@@ -72,10 +73,23 @@ def test_hot_spots_are_drawn_told_and_no_regions(asked, qtbot) -> None:
     view = view_rect(viewer)
     center = (view.x_um + view.width_um / 2, view.y_um + view.height_um / 2)
     npt.assert_allclose(center, expected.center_um, atol=2)
+    idle_after(qtbot, widget, lambda: box.spots.setChecked(False))
+    assert not named(viewer, "Hot spots · ")
 
 
-def test_they_follow_gene_and_regions(asked, qtbot) -> None:
-    viewer, widget, box = asked
+def nothing_is_asked_again_and_again(widget, qtbot) -> None:
+    box = widget.panel.regions.density
+    idle_after(qtbot, widget, lambda: box.of.setCurrentText(ALL))
+    again = []
+    widget._density.changed.connect(lambda: again.append(1))
+    qtbot.wait(1500)
+    assert not again
+    assert not widget.busy
+    idle_after(qtbot, widget, lambda: box.of.setCurrentIndex(0))
+
+
+def they_follow_gene_and_regions(viewer, widget, qtbot) -> None:
+    box = widget.panel.regions.density
     idle_after(qtbot, widget, lambda: box.of.setCurrentText(POSITIVE))
     idle_after(qtbot, widget, lambda: box.spots.setChecked(True))
     idle_after(qtbot, widget, lambda: widget.panel.gene.set_gene("KRT19"))
@@ -90,13 +104,3 @@ def test_they_follow_gene_and_regions(asked, qtbot) -> None:
     assert found.map.cells == (inside & (widget.shown.classes > 0)).sum() < whole
     # It is smaller than the circle.
     assert found.without_spot == ("Region 1",)
-
-
-def test_nothing_is_asked_again_and_again(asked, qtbot) -> None:
-    _, widget, box = asked
-    idle_after(qtbot, widget, lambda: box.of.setCurrentText(ALL))
-    again = []
-    widget._density.changed.connect(lambda: again.append(1))
-    qtbot.wait(1500)
-    assert not again
-    assert not widget.busy

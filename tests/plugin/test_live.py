@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from napari.utils.notifications import notification_manager
 
@@ -23,14 +24,21 @@ TILES = 6
 
 
 @pytest.fixture
-def fresh(docked: Callable, qtbot, data_dir: Path, tmp_path: Path, monkeypatch) -> tuple:
-    """A real slide of which nothing was analysed, Live off, seen whole: (viewer, widget)."""
-    monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path / "cache"))
-    viewer, widget = docked(show=True)
-    viewer.window.resize(1200, 800)
-    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
-        viewer.open(str(data_dir / "slides" / "CMU-1-Small-Region.svs"), plugin="napari-past")
-    return viewer, widget
+def fresh(qtbot, data_dir: Path, tmp_path_factory, monkeypatch) -> Callable:
+    """``fresh(viewer, widget)``: a real slide of which nothing was analysed, Live off, seen whole.
+
+    It takes the place of the slide that was there.
+    """
+
+    def open_fresh(viewer, widget) -> None:
+        widget.panel.live.setChecked(False)
+        viewer.layers.clear()
+        monkeypatch.setenv("NAPARI_PAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+            viewer.open(str(data_dir / "slides" / "CMU-1-Small-Region.svs"), plugin="napari-past")
+        assert widget.session.analysed_tiles == 0
+
+    return open_fresh
 
 
 def rest(qtbot, widget) -> None:
@@ -39,12 +47,26 @@ def rest(qtbot, widget) -> None:
     qtbot.waitUntil(lambda: not widget._stainer.busy and not widget.busy, timeout=LONG_MS)
 
 
-def test_live_follows_the_view_and_survives_its_workers(
-    fresh, qtbot, monkeypatch, worker_processes
-) -> None:
-    viewer, widget = fresh
-    session = widget.session
+def test_live(docked, fresh, qtbot, monkeypatch, worker_processes) -> None:
+    """One viewer and one worker for all of it: they are what takes the time."""
     others = worker_processes()
+    viewer, widget = docked(show=True)
+    viewer.window.resize(1200, 800)
+    fresh(viewer, widget)
+    session_orders_tiles_from_the_middle(widget.session)
+    with monkeypatch.context() as patch:
+        wide_views_wait_and_say_so(viewer, widget, qtbot, patch)
+    tiles_that_left_the_view_are_dropped(viewer, widget, qtbot)
+    fresh(viewer, widget)
+    live_follows_the_view_and_survives_its_workers(
+        viewer, widget, qtbot, monkeypatch, lambda: worker_processes() - others
+    )
+
+
+def live_follows_the_view_and_survives_its_workers(
+    viewer, widget, qtbot, monkeypatch, workers: Callable[[], set[psutil.Process]]
+) -> None:
+    session = widget.session
     order = []
     monkeypatch.setattr(
         session, "add", lambda results, add=session.add: (order.extend(results), add(results))[1]
@@ -70,13 +92,13 @@ def test_live_follows_the_view_and_survives_its_workers(
     lost = len(notification_manager.records)
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.stain_slide()
-        (worker,) = worker_processes() - others
+        (worker,) = workers()
         os.kill(worker.pid, signal.SIGKILL)
     tiles = [result.tile for result in order]
     assert len(tiles) == len(set(tiles)) == len(session.whole.tiles) == TILES
     told = [str(n.message) for n in notification_manager.records[lost:]]
     assert len([m for m in told if "lost" in m]) == 1
-    assert len(worker_processes() - others - {worker}) == 1
+    assert len(workers() - {worker}) == 1
 
     # what the viewer saw is what the store has, in the plan's order and to the bit
     stored = Cells(session.whole, widget._model, Store(session.whole.key)).compute()
@@ -86,8 +108,7 @@ def test_live_follows_the_view_and_survives_its_workers(
     np.testing.assert_array_equal(widget.cells.centers_um[place], stored.centers_um[again])
 
 
-def test_wide_views_wait_and_say_so(fresh, qtbot, monkeypatch) -> None:
-    viewer, widget = fresh
+def wide_views_wait_and_say_so(viewer, widget, qtbot, monkeypatch) -> None:
     monkeypatch.setattr("napari_past.plugin.telling.MOST_VIEW_MM2", 0.5)
     viewer.reset_view()
     widget.panel.live.setChecked(True)
@@ -97,8 +118,7 @@ def test_wide_views_wait_and_say_so(fresh, qtbot, monkeypatch) -> None:
     assert widget.panel.following.text() == ""
 
 
-def test_tiles_that_left_the_view_are_dropped(fresh, qtbot) -> None:
-    viewer, widget = fresh
+def tiles_that_left_the_view_are_dropped(viewer, widget, qtbot) -> None:
     viewer.reset_view()
     widget.panel.live.setChecked(True)
     assert widget._stainer.waiting_in_view == TILES
@@ -108,9 +128,7 @@ def test_tiles_that_left_the_view_are_dropped(fresh, qtbot) -> None:
     assert widget.session.analysed_tiles < TILES
 
 
-def test_session_orders_tiles_from_the_middle(fresh) -> None:
-    _, widget = fresh
-    session = widget.session
+def session_orders_tiles_from_the_middle(session) -> None:
     near = session.tiles_in(Rect(0, 0, 900, 900))
     places = [(tile.column, tile.row) for tile in near]
     assert places[0] == (0, 0)

@@ -30,44 +30,14 @@ def layer(viewer, name: str):
     return next((each for each in viewer.layers if each.name == name), None)
 
 
-def test_hidden_points_can_become_fewer(crowded: int, opened, qtbot) -> None:
+def test_near_and_far(crowded: int, opened, qtbot) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
     viewer, widget = opened(show=True)
-    fly_to(viewer, Rect(100, 100, 80, 60))
-    qtbot.waitUntil(lambda: layer(viewer, "ERBB2 · past-mini") is not None)
-    points = layer(viewer, "ERBB2 · past-mini")
-    before = len(points.data)
-    points.visible = False
-    fly_to(viewer, Rect(100, 100, 30, 20))
-    qtbot.waitUntil(lambda: 0 < len(points.data) < before)
-    widget.panel.gene.set_gene("KRT19")
-    points.visible = True
-    assert len(points._view_data) == len(points.data)
+    from_afar_a_map_and_from_near_points(crowded, viewer, widget, qtbot)
+    hidden_points_can_become_fewer(viewer, widget, qtbot)
 
 
-def test_cells_that_come_out_of_sight_leave_the_canvas_alone(
-    crowded: int, opened, qtbot, monkeypatch
-) -> None:
-    viewer, widget = opened(show=True)
-    fly_to(viewer, Rect(100, 100, 60, 40))
-    qtbot.waitUntil(lambda: layer(viewer, "Nuclei outlines") is not None)
-    table, view = widget.cells, widget.view
-    first = table.tiles[0]
-    nearby = widget.session.store.read(first)
-    far = TileSpec(first.column + 100, first.row, first.size_um)
-    away = replace(nearby.cells, centers_um=nearby.cells.centers_um + [100 * first.size_um, 0])
-    drawn = []
-    monkeypatch.setattr(slide_view, "update_points", lambda *a: drawn.append("points"))
-    monkeypatch.setattr(view, "_redraw_outlines", lambda *a: drawn.append("outlines"))
-    assert table.append([replace(nearby, tile=far, cells=away)]) > 0
-    view.grow()
-    assert len(view.shown.values) == len(table)
-    assert not drawn
-    widget.panel.gene.set_gene("KRT19")
-    assert drawn == ["points"]
-
-
-def test_from_afar_a_map_and_from_near_points(crowded: int, opened, qtbot) -> None:
-    viewer, widget = opened(show=True)
+def from_afar_a_map_and_from_near_points(crowded: int, viewer, widget, qtbot) -> None:
     widget.panel.gene.set_gene("ERBB2")
     viewer.reset_view()
     qtbot.waitUntil(lambda: widget.view.from_afar)
@@ -101,8 +71,52 @@ def test_from_afar_a_map_and_from_near_points(crowded: int, opened, qtbot) -> No
     assert len([each for each in viewer.layers if "past-mini" in each.name]) == 2
 
 
-def test_two_genes_share_a_picture_and_a_legend(opened, qtbot) -> None:
-    viewer, widget = opened()
+def hidden_points_can_become_fewer(viewer, widget, qtbot) -> None:
+    widget.panel.gene.set_gene("ERBB2")
+    fly_to(viewer, Rect(100, 100, 80, 60))
+    qtbot.waitUntil(lambda: not widget.view.from_afar)
+    points = layer(viewer, "ERBB2 · past-mini")
+    assert points.visible
+    before = len(points.data)
+    points.visible = False
+    fly_to(viewer, Rect(100, 100, 30, 20))
+    qtbot.waitUntil(lambda: 0 < len(points.data) < before)
+    widget.panel.gene.set_gene("KRT19")
+    points.visible = True
+    assert len(points._view_data) == len(points.data)
+
+
+def test_cells_that_come_out_of_sight_leave_the_canvas_alone(
+    crowded: int, opened, qtbot, monkeypatch
+) -> None:
+    viewer, widget = opened(show=True)
+    fly_to(viewer, Rect(100, 100, 60, 40))
+    qtbot.waitUntil(lambda: layer(viewer, "Nuclei outlines") is not None)
+    table, view = widget.cells, widget.view
+    first = table.tiles[0]
+    nearby = widget.session.store.read(first)
+    far = TileSpec(first.column + 100, first.row, first.size_um)
+    away = replace(nearby.cells, centers_um=nearby.cells.centers_um + [100 * first.size_um, 0])
+    drawn = []
+    monkeypatch.setattr(slide_view, "update_points", lambda *a: drawn.append("points"))
+    monkeypatch.setattr(view, "_redraw_outlines", lambda *a: drawn.append("outlines"))
+    assert table.append([replace(nearby, tile=far, cells=away)]) > 0
+    view.grow()
+    assert len(view.shown.values) == len(table)
+    assert not drawn
+    widget.panel.gene.set_gene("KRT19")
+    assert drawn == ["points"]
+
+
+def test_what_a_gene_and_a_cell_are_told_by(opened) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    viewer, widget = opened(show=True)
+    two_genes_share_a_picture_and_a_legend(viewer, widget)
+    colours_and_limits_follow_the_user(viewer, widget)
+    a_cell_is_told_under_the_pointer_and_kept_by_a_click(viewer, widget)
+
+
+def two_genes_share_a_picture_and_a_legend(viewer, widget) -> None:
     widget.panel.gene.set_gene("ERBB2")
     widget.panel.second.set_gene("KRT19")
     widget.panel.compare.setChecked(True)
@@ -114,8 +128,7 @@ def test_two_genes_share_a_picture_and_a_legend(opened, qtbot) -> None:
     assert layer(viewer, "ERBB2 · past-mini") is not None
 
 
-def test_colours_and_limits_follow_the_user(opened) -> None:
-    viewer, widget = opened()
+def colours_and_limits_follow_the_user(viewer, widget) -> None:
     widget.panel.gene.set_gene("ERBB2")
     look = widget.panel.look
     automatic = widget.shown.limits
@@ -129,8 +142,7 @@ def test_colours_and_limits_follow_the_user(opened) -> None:
     assert widget.shown.limits == automatic
 
 
-def test_a_cell_is_told_under_the_pointer_and_kept_by_a_click(opened, qtbot) -> None:
-    viewer, widget = opened(show=True)
+def a_cell_is_told_under_the_pointer_and_kept_by_a_click(viewer, widget) -> None:
     widget.panel.gene.set_gene("ERBB2")
     table, cell = widget.cells, 17
     fly_to(viewer, Rect(*(table.centers_um[cell] - 30), 60, 60))
@@ -155,8 +167,23 @@ def test_a_cell_is_told_under_the_pointer_and_kept_by_a_click(opened, qtbot) -> 
     assert PICKED not in viewer.layers
 
 
-def test_notes_and_cutoffs_come_back_and_can_be_undone(opened, qtbot, make_napari_viewer_proxy):
+def test_what_was_said_comes_back_and_can_be_undone(opened, qtbot) -> None:
     viewer, widget = opened()
+    cell = notes_and_cutoffs_can_be_undone(widget)
+    regions_can_be_undone(viewer, widget, qtbot)
+    viewer.close()  # saved without being asked
+
+    _, other = opened()
+    other.panel.gene.set_gene("ERBB2")
+    assert other._annotating.cell_notes == {cell: "mitosis?"}
+    assert other.shown.cutoffs.strong == 77.0
+    other._inspecting.pick(3)
+    assert other.panel.cell.note.text() == "mitosis?"
+    assert [r.name for r in other.regions()] == ["Region 1", "Region 2"]
+    assert other._annotating.region_notes == {"Region 2": "fold at its edge"}
+
+
+def notes_and_cutoffs_can_be_undone(widget) -> str:
     widget.panel.gene.set_gene("ERBB2")
     cell = widget.cells.cell_id(3)
     widget._inspecting.pick(3)
@@ -171,18 +198,10 @@ def test_notes_and_cutoffs_come_back_and_can_be_undone(opened, qtbot, make_napar
     widget._annotating.redo()
     widget._annotating.redo()
     assert widget.shown.cutoffs.strong == 77.0
-    viewer.close()  # saved without being asked
-
-    _, other = opened()
-    other.panel.gene.set_gene("ERBB2")
-    assert other._annotating.cell_notes == {cell: "mitosis?"}
-    assert other.shown.cutoffs.strong == 77.0
-    other._inspecting.pick(3)
-    assert other.panel.cell.note.text() == "mitosis?"
+    return cell
 
 
-def test_regions_come_back_and_can_be_undone(opened, qtbot) -> None:
-    viewer, widget = opened()
+def regions_can_be_undone(viewer, widget, qtbot) -> None:
     widget.panel.regions.draw.click()
     shapes = viewer.layers["Regions"]
     shapes.add_polygons([np.array([[0, 0], [0, 250], [320, 250], [320, 0]])])
@@ -195,11 +214,6 @@ def test_regions_come_back_and_can_be_undone(opened, qtbot) -> None:
     widget._annotating.redo()
     assert [r.name for r in widget.regions()] == ["Region 1", "Region 2"]
     widget._annotating.set_region_note("Region 2", "fold at its edge")
-    viewer.close()
-
-    _, other = opened()
-    assert [r.name for r in other.regions()] == ["Region 1", "Region 2"]
-    assert other._annotating.region_notes == {"Region 2": "fold at its edge"}
 
 
 def test_what_is_not_scored_is_left_out_unless_counted(opened, qtbot) -> None:

@@ -94,8 +94,15 @@ def test_keys_turn_to_objectives_whatever_the_layer(docked_part, qtbot, pixel_ra
 
 
 @pytest.mark.gui
-def test_keys_are_nobodys_in_napari(docked_part) -> None:
-    _, window, _ = docked_part()
+def test_keys_and_text_of_the_magnification(docked_part, qtbot) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    viewer, window, objectives = docked_part()
+    text_leaves_the_scale_bar_in_sight(viewer)
+    keys_are_nobodys_in_napari(window)
+    without_micrometres_there_is_no_magnification(viewer, window, objectives, qtbot)
+
+
+def keys_are_nobodys_in_napari(window) -> None:
     ours = {key.replace("-", "+") for key in OBJECTIVE_KEYS}
     assert len(ours) == len(STEPS)
     taken = {str(binding) for bindings in default_shortcuts.values() for binding in bindings}
@@ -104,9 +111,7 @@ def test_keys_are_nobodys_in_napari(docked_part) -> None:
     assert not ours & taken
 
 
-@pytest.mark.gui
-def test_without_micrometres_there_is_no_magnification(docked_part, qtbot) -> None:
-    viewer, window, objectives = docked_part()
+def without_micrometres_there_is_no_magnification(viewer, window, objectives, qtbot) -> None:
     objectives.switch(False)
     viewer.scene.camera.zoom = 0.77
     qtbot.keyClick(window, Qt.Key.Key_5, Qt.KeyboardModifier.AltModifier)
@@ -120,9 +125,7 @@ def test_without_micrometres_there_is_no_magnification(docked_part, qtbot) -> No
     assert not [key for key in viewer.keymap if str(key).startswith("Alt+")]
 
 
-@pytest.mark.gui
-def test_text_leaves_the_scale_bar_in_sight(docked_part, qtbot) -> None:
-    viewer, _, _ = docked_part()
+def text_leaves_the_scale_bar_in_sight(viewer) -> None:
     overlays = viewer.canvas.overlays
 
     def drawn(bar: bool, text: bool) -> np.ndarray:

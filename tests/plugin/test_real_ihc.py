@@ -50,8 +50,36 @@ def points_of(viewer) -> list[Points]:
     return [layer for layer in viewer.layers if isinstance(layer, Points) and layer.visible]
 
 
-def test_ihc_is_suggested_and_never_chosen_by_itself(ihc, qtbot, measured) -> None:
+def test_ihc_is_suggested_measured_told_exported_and_forgotten(
+    ihc, qtbot, measured, tmp_path, command
+) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    viewer, widget = ihc
+    ihc_is_suggested_and_never_chosen_by_itself(widget, qtbot, measured)
+    measured_values_take_the_place_of_predictions(viewer, widget, measured)
+    cells_and_regions_are_told_as_measured(widget, qtbot)
+    exported_cells_are_measured_ones(widget, qtbot, tmp_path, command)
+    without_slides_nothing_is_said_of_the_last_one(viewer, widget)
+
+
+def test_kinds_are_changed_kept_and_taken_up_with_their_slides(
+    ihc, drawn, drawn_ihc, analysed, qtbot
+) -> None:
+    """One viewer for all of it."""
+    viewer, widget = ihc
+    the_kind_is_kept_with_the_slide_and_can_be_changed_back(viewer, widget, drawn_ihc, qtbot)
+    a_gene_comes_back_with_the_kind(viewer, widget, drawn_ihc, qtbot)
+    a_slide_that_is_opened_next_is_taken_up(viewer, widget, drawn, len(analysed), qtbot)
+
+
+def test_her2_is_scored_on_membranes(ihc, qtbot, measured) -> None:
+    """One viewer for all of it."""
     _, widget = ihc
+    classes_of_her2_have_no_cutoffs_to_move(widget, qtbot)
+    membranes_have_their_own_kind_and_scores(widget, qtbot, measured)
+
+
+def ihc_is_suggested_and_never_chosen_by_itself(widget, qtbot, measured) -> None:
     box = widget.panel.slide
     assert widget.session.kind == box.kind.currentText() == H_AND_E
     assert box.suggestion.text() == "This slide looks like IHC (brown on blue)."
@@ -66,9 +94,7 @@ def test_ihc_is_suggested_and_never_chosen_by_itself(ihc, qtbot, measured) -> No
     assert len(widget.cells) == len(measured["ihc-nuclear"])
 
 
-def test_measured_values_take_the_place_of_predictions(ihc, qtbot, measured) -> None:
-    viewer, widget = ihc
-    choose(qtbot, widget, IHC_NUCLEAR)
+def measured_values_take_the_place_of_predictions(viewer, widget, measured) -> None:
     panel = widget.panel
     assert isinstance(widget.session.model, MeasuredStain)
     (layer,) = points_of(viewer)
@@ -88,9 +114,7 @@ def test_measured_values_take_the_place_of_predictions(ihc, qtbot, measured) -> 
     assert widget._outputs.reporting.dialog.notice.text() == MEASURED_RESEARCH_USE
 
 
-def test_cells_and_regions_are_told_as_measured(ihc, qtbot) -> None:
-    _, widget = ihc
-    choose(qtbot, widget, IHC_NUCLEAR)
+def cells_and_regions_are_told_as_measured(widget, qtbot) -> None:
     widget._inspecting.pick(0)
     lines = dict(widget.panel.cell.facts.lines())
     nucleus = widget.cells.expression(["DAB nucleus"])[0, 0]
@@ -107,8 +131,7 @@ def test_cells_and_regions_are_told_as_measured(ihc, qtbot) -> None:
     assert "predicted" not in widget.panel.regions.note.text()
 
 
-def test_membranes_have_their_own_kind_and_scores(ihc, qtbot, measured) -> None:
-    _, widget = ihc
+def membranes_have_their_own_kind_and_scores(widget, qtbot, measured) -> None:
     choose(qtbot, widget, IHC_NUCLEAR)
     widget.panel.gene.set_gene("HER2")
     assert "IHC (membrane) finds cells by their blue alone" in widget.panel.gene.meaning.text()
@@ -121,8 +144,7 @@ def test_membranes_have_their_own_kind_and_scores(ihc, qtbot, measured) -> None:
     assert any("HER2 score" in tip for tip in tips)
 
 
-def test_classes_of_her2_have_no_cutoffs_to_move(ihc, qtbot) -> None:
-    _, widget = ihc
+def classes_of_her2_have_no_cutoffs_to_move(widget, qtbot) -> None:
     choose(qtbot, widget, IHC_MEMBRANE)
     box, annotating = widget.panel.cutoffs, widget._annotating
     model = widget.session.model
@@ -149,10 +171,9 @@ def test_classes_of_her2_have_no_cutoffs_to_move(ihc, qtbot) -> None:
     assert histogram.line_at(histogram.line_px(0), 40) == 0
 
 
-def test_the_kind_is_kept_with_the_slide_and_can_be_changed_back(
-    ihc, docked, drawn_ihc, qtbot
+def the_kind_is_kept_with_the_slide_and_can_be_changed_back(
+    viewer, widget, drawn_ihc, qtbot
 ) -> None:
-    viewer, widget = ihc
     choose(qtbot, widget, IHC_NUCLEAR)
     viewer.layers.clear()
     assert not widget.panel.slide.kind.isVisibleTo(widget.panel)
@@ -169,11 +190,13 @@ def test_the_kind_is_kept_with_the_slide_and_can_be_changed_back(
     assert "past-mini was trained on" in panel.banner.text()
 
 
-def test_a_gene_comes_back_with_the_kind(ihc, qtbot) -> None:
-    viewer, widget = ihc
+def a_gene_comes_back_with_the_kind(viewer, widget, drawn_ihc, qtbot) -> None:
     box = widget.panel.gene
+    with open_slide(drawn_ihc.path) as slide:  # so that no worker has to import torch for it
+        predict(slide, device="cpu").compute()
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.stain_slide()
+    assert len(widget.cells) > 0
     box.set_gene("ESR1")
     choose(qtbot, widget, IHC_NUCLEAR)
     assert box.current.name == "DAB nucleus"
@@ -189,8 +212,7 @@ def test_a_gene_comes_back_with_the_kind(ihc, qtbot) -> None:
     assert box.current is not None
 
 
-def test_a_slide_that_is_opened_next_is_taken_up(ihc, drawn, analysed, qtbot) -> None:
-    viewer, widget = ihc
+def a_slide_that_is_opened_next_is_taken_up(viewer, widget, drawn, n_analysed: int, qtbot) -> None:
     choose(qtbot, widget, IHC_NUCLEAR)
     first = widget._slides.layer
     cells = [layer for layer in viewer.layers if layer.visible and "DAB measured" in layer.name]
@@ -199,8 +221,11 @@ def test_a_slide_that_is_opened_next_is_taken_up(ihc, drawn, analysed, qtbot) ->
         viewer.open(str(drawn.path), plugin="napari-past")
     assert widget.panel.slide.box.currentText() == widget._slides.layer.name != first.name
     assert widget.session.kind == H_AND_E
-    assert len(widget.cells) == len(analysed)
+    assert len(widget.cells) == n_analysed
     assert widget.panel.notice.text() == RESEARCH_USE
+    # H&E is not taken for IHC.
+    assert not widget.panel.slide.switch.isVisibleTo(widget.panel)
+    assert "looks like" not in widget.panel.banner.text()
     assert not first.visible
     assert not any(layer.visible for layer in cells)
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
@@ -209,9 +234,7 @@ def test_a_slide_that_is_opened_next_is_taken_up(ihc, drawn, analysed, qtbot) ->
     assert widget.session.kind == IHC_NUCLEAR
 
 
-def test_without_slides_nothing_is_said_of_the_last_one(ihc, qtbot) -> None:
-    viewer, widget = ihc
-    choose(qtbot, widget, IHC_NUCLEAR)
+def without_slides_nothing_is_said_of_the_last_one(viewer, widget) -> None:
     viewer.layers.clear()
     panel = widget.panel
     assert panel.notice.text() == RESEARCH_USE
@@ -220,9 +243,7 @@ def test_without_slides_nothing_is_said_of_the_last_one(ihc, qtbot) -> None:
     assert panel.gene.current is not None
 
 
-def test_exported_cells_are_measured_ones(ihc, qtbot, tmp_path, command) -> None:
-    _, widget = ihc
-    choose(qtbot, widget, IHC_NUCLEAR)
+def exported_cells_are_measured_ones(widget, qtbot, tmp_path, command) -> None:
     widget.panel.gene.set_gene("ER")
     out = tmp_path / "er.h5ad"
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
@@ -235,10 +256,3 @@ def test_exported_cells_are_measured_ones(ihc, qtbot, tmp_path, command) -> None
     assert scored.code == 0, scored.err
     line = next(t for t in scored.out.splitlines() if t.startswith("slide")).split()
     assert [int(n) for n in line[4:8]] == [counts[c] for c in ("Negative", "1+", "2+", "3+")]
-
-
-def test_he_says_nothing_of_ihc(opened) -> None:
-    _, widget = opened()
-    assert widget.session.kind == H_AND_E
-    assert not widget.panel.slide.switch.isVisibleTo(widget.panel)
-    assert "looks like" not in widget.panel.banner.text()

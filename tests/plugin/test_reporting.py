@@ -26,25 +26,28 @@ def click(qtbot, button) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-@pytest.fixture
-def asked(opened, qtbot, tmp_path: Path):
-    """A viewer whose report is asked for: (viewer, widget, its dialog)."""
-    viewer, widget = opened()
-    widget.panel.gene.set_gene("HER2")
-    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
-    click(qtbot, widget.panel.export.report)
-    dialog = widget._outputs.reporting.dialog
-    dialog.out.set_text(str(tmp_path / "report.pdf"))
-    return viewer, widget, dialog
-
-
 def write(qtbot, widget, dialog) -> None:
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         click(qtbot, dialog.write)
 
 
-def test_a_page_says_what_the_widget_shows(asked, qtbot, tmp_path: Path) -> None:
-    _, widget, dialog = asked
+def test_a_report_is_asked_for_and_written(opened, qtbot, tmp_path: Path) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
+    _, widget = opened()
+    widget.panel.gene.set_gene("HER2")
+    qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
+    click(qtbot, widget.panel.export.report)
+    dialog = widget._outputs.reporting.dialog
+    dialog.out.set_text(str(tmp_path / "report.pdf"))
+    cancelled_writes_nothing(widget, dialog, qtbot, tmp_path)
+    a_page_says_what_the_widget_shows(widget, dialog, qtbot, tmp_path)
+    a_report_that_was_written_all_the_same_is_told(widget, dialog, qtbot, tmp_path)
+    markers_that_were_looked_at_can_be_ticked(widget, dialog, qtbot, tmp_path)
+    mistakes_are_told_in_the_dialog_and_lose_nothing(dialog, qtbot, tmp_path)
+    a_case_code_stays_with_its_slide(widget, dialog, qtbot)
+
+
+def a_page_says_what_the_widget_shows(widget, dialog, qtbot, tmp_path: Path) -> None:
     assert dialog.ticked == ("HER2",)
     widget.panel.cutoffs.spins[2].setValue(98.5)
     qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
@@ -62,8 +65,7 @@ def test_a_page_says_what_the_widget_shows(asked, qtbot, tmp_path: Path) -> None
         assert told in text, told
 
 
-def test_markers_that_were_looked_at_can_be_ticked(asked, qtbot, tmp_path: Path) -> None:
-    _, widget, dialog = asked
+def markers_that_were_looked_at_can_be_ticked(widget, dialog, qtbot, tmp_path: Path) -> None:
     for gene in ("Ki67", "MLH1"):  # the latter has no score
         widget.panel.gene.set_gene(gene)
         qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
@@ -74,6 +76,7 @@ def test_markers_that_were_looked_at_can_be_ticked(asked, qtbot, tmp_path: Path)
     assert not any("MLH1" in name for name in names)
     for i in range(dialog.markers.count()):
         dialog.markers.item(i).setCheckState(Qt.CheckState.Checked)
+    dialog.case.clear()
     dialog.out.set_text(str(tmp_path / "two.html"))
     write(qtbot, widget, dialog)
     text = (tmp_path / "two.html").read_text(encoding="utf-8")
@@ -82,8 +85,7 @@ def test_markers_that_were_looked_at_can_be_ticked(asked, qtbot, tmp_path: Path)
     assert NO_CASE_CODE in text
 
 
-def test_mistakes_are_told_in_the_dialog_and_lose_nothing(asked, qtbot, tmp_path: Path) -> None:
-    _, _, dialog = asked
+def mistakes_are_told_in_the_dialog_and_lose_nothing(dialog, qtbot, tmp_path: Path) -> None:
     old = tmp_path / "old.pdf"
     old.write_text("old")
     for case, name, told in (
@@ -100,14 +102,14 @@ def test_mistakes_are_told_in_the_dialog_and_lose_nothing(asked, qtbot, tmp_path
         assert told in dialog.message.text(), name
     assert old.read_text() == "old"
     dialog.out.set_text(str(tmp_path / "a.pdf"))
-    dialog.markers.item(0).setCheckState(Qt.CheckState.Unchecked)
+    for i in range(dialog.markers.count()):
+        dialog.markers.item(i).setCheckState(Qt.CheckState.Unchecked)
     click(qtbot, dialog.write)
     assert "No marker is chosen" in dialog.message.text()
     assert list(tmp_path.glob("a.*")) == []
 
 
-def test_cancelled_writes_nothing(asked, qtbot, tmp_path: Path) -> None:
-    _, widget, dialog = asked
+def cancelled_writes_nothing(widget, dialog, qtbot, tmp_path: Path) -> None:
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         click(qtbot, dialog.write)
         click(qtbot, dialog.stop)
@@ -115,9 +117,9 @@ def test_cancelled_writes_nothing(asked, qtbot, tmp_path: Path) -> None:
     assert not (tmp_path / "report.pdf").exists()
 
 
-def test_a_report_that_was_written_all_the_same_is_told(asked, qtbot, tmp_path: Path) -> None:
-    _, widget, dialog = asked
-    reporting = widget._outputs.reporting
+def a_report_that_was_written_all_the_same_is_told(widget, dialog, qtbot, tmp_path: Path) -> None:
+    reporting, out = widget._outputs.reporting, tmp_path / "late.pdf"
+    dialog.out.set_text(str(out))
 
     def cancel_late(done: int, total: int, what: str) -> None:
         if what.startswith("Writing"):
@@ -125,12 +127,25 @@ def test_a_report_that_was_written_all_the_same_is_told(asked, qtbot, tmp_path: 
 
     reporting._stepped.connect(cancel_late, Qt.ConnectionType.DirectConnection)
     write(qtbot, widget, dialog)
-    out = tmp_path / "report.pdf"
     assert dialog.message.text() == f"{out} was written before it could be cancelled."
     assert out.exists()
     assert not dialog.show_file.isVisibleTo(dialog), "another slide may be in view"
     click(qtbot, dialog.write)
     assert "is there already" in dialog.message.text()
+    reporting._stepped.disconnect(cancel_late)
+
+
+def a_case_code_stays_with_its_slide(widget, dialog, qtbot) -> None:
+    dialog.case.clear()
+    qtbot.keyClicks(dialog.case, "S26-1")
+    reporting, session = widget._outputs.reporting, widget.session
+    reporting.set_session(None)
+    assert dialog.case.text() == ""
+    assert dialog.slide.text() == NO_SLIDE
+    assert not dialog.write.isEnabled()
+    reporting.set_session(session)
+    assert dialog.case.text() == "S26-1"
+    assert session.slide.fingerprint[:4] in dialog.slide.text()
 
 
 def test_a_written_file_allows_no_other(qtbot, tmp_path: Path) -> None:
@@ -159,16 +174,3 @@ def test_a_cancelled_job_hands_nothing_over(qtbot) -> None:
         jobs.clear()
         go_on.set()
     assert told == []
-
-
-def test_a_case_code_stays_with_its_slide(asked, qtbot) -> None:
-    _, widget, dialog = asked
-    qtbot.keyClicks(dialog.case, "S26-1")
-    reporting, session = widget._outputs.reporting, widget.session
-    reporting.set_session(None)
-    assert dialog.case.text() == ""
-    assert dialog.slide.text() == NO_SLIDE
-    assert not dialog.write.isEnabled()
-    reporting.set_session(session)
-    assert dialog.case.text() == "S26-1"
-    assert session.slide.fingerprint[:4] in dialog.slide.text()

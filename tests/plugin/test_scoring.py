@@ -28,14 +28,10 @@ from napari_past.types import TUMOUR, Cutoffs, Region
 LONG_MS = 60_000
 
 
-@pytest.fixture
-def stained(opened, qtbot):
-    """A viewer whose ERBB2 is scored: (viewer, widget)."""
-    viewer, widget = opened()
+def score_erbb2(qtbot, widget) -> None:
     widget.panel.gene.set_gene("ERBB2")
     qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
     assert "ERBB2" in widget.panel.regions.note.text()
-    return viewer, widget
 
 
 @pytest.fixture
@@ -71,10 +67,22 @@ def shown_of(session: Session, gene: str, n: int | None = None) -> Staining:
 
 
 @pytest.mark.gui
-def test_scores_that_are_on_their_way_are_exported_when_they_are_there(
-    stained, qtbot, tmp_path: Path
+def test_what_is_told_is_of_the_gene_and_the_cells_in_view(
+    opened, qtbot, monkeypatch, tmp_path: Path
 ) -> None:
-    _, widget = stained
+    """One viewer for all of it: a viewer is what takes the time."""
+    _, widget = opened()
+    scores_that_are_on_their_way_are_exported_when_they_are_there(widget, qtbot, tmp_path)
+    a_line_that_is_dragged_at_once_tells_the_new_gene(widget, qtbot)
+    with monkeypatch.context() as patch:
+        a_calibration_waits_for_the_scores_of_its_marker(widget, qtbot, patch)
+    the_histogram_waits_where_fewer_cells_have_a_value_than_were_counted(widget, qtbot)
+
+
+def scores_that_are_on_their_way_are_exported_when_they_are_there(
+    widget, qtbot, tmp_path: Path
+) -> None:
+    score_erbb2(qtbot, widget)
     before = widget.scores.rows[0]
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.panel.gene.set_gene("VIM")
@@ -86,9 +94,8 @@ def test_scores_that_are_on_their_way_are_exported_when_they_are_there(
     assert "VIM" in json.loads((tmp_path / "scores.csv.json").read_text())["marker"]
 
 
-@pytest.mark.gui
-def test_a_line_that_is_dragged_at_once_tells_the_new_gene(stained, qtbot) -> None:
-    _, widget = stained
+def a_line_that_is_dragged_at_once_tells_the_new_gene(widget, qtbot) -> None:
+    score_erbb2(qtbot, widget)
     widget.panel.gene.set_gene("VIM")
     assert "of ERBB2" in widget.panel.regions.note.text()
     widget.panel.cutoffs.dragged.emit()
@@ -101,9 +108,8 @@ def test_a_line_that_is_dragged_at_once_tells_the_new_gene(stained, qtbot) -> No
     ).tolist()
 
 
-@pytest.mark.gui
-def test_a_calibration_waits_for_the_scores_of_its_marker(stained, qtbot, monkeypatch) -> None:
-    _, widget = stained
+def a_calibration_waits_for_the_scores_of_its_marker(widget, qtbot, monkeypatch) -> None:
+    score_erbb2(qtbot, widget)
     model, calibrated = widget.session.model, widget._outputs.calibrated
     x = np.linspace(0.1, 1.0, 72)
     matched = Matched(
@@ -128,12 +134,9 @@ def test_a_calibration_waits_for_the_scores_of_its_marker(stained, qtbot, monkey
     assert box.text() == ""
 
 
-@pytest.mark.gui
-def test_the_histogram_waits_where_fewer_cells_have_a_value_than_were_counted(
-    stained, qtbot
-) -> None:
+def the_histogram_waits_where_fewer_cells_have_a_value_than_were_counted(widget, qtbot) -> None:
     """As when a gene is looked up in a bank after another one was scored."""
-    _, widget = stained
+    score_erbb2(qtbot, widget)
     shown, distribution = widget.shown, widget._distribution
     widget.view.shown = replace(shown, first=replace(shown.first, values=shown.values[:10]))
     distribution.follow()

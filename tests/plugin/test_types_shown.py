@@ -13,7 +13,7 @@ from napari.layers import Labels, Points
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
-from napari_past.engine import looked_up, predict
+from napari_past.engine import predict
 from napari_past.io import read_cells
 from napari_past.plugin.cell_types import BETWEEN, BETWEEN_NAME, TYPE_COLOURS
 from napari_past.plugin.facts import NOT_YET
@@ -37,13 +37,17 @@ def typed(docked: Callable, drawn, banked_folder: Path, cache_dir: Path, qtbot) 
 
     def open_typed(**arguments: bool) -> tuple:
         viewer, widget = docked(**arguments)
-        with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
-            widget.load_model_file(str(banked_folder))
+        load_model(qtbot, widget, str(banked_folder))
         with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
             viewer.open(str(drawn.path), plugin="napari-past")
         return viewer, widget
 
     return open_typed
+
+
+def load_model(qtbot, widget, model: str) -> None:
+    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
+        widget.load_model_file(model)
 
 
 def show_types(qtbot, widget) -> None:
@@ -63,8 +67,44 @@ def label_at(layer: Labels, xy_um: np.ndarray) -> int:
     return int(layer.data[y, x])
 
 
-def test_nuclei_are_filled_with_the_colour_of_their_type(typed, qtbot) -> None:
+def test_types_are_shown_counted_and_exported(typed, qtbot, tmp_path, banked_folder) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
     viewer, widget = typed(show=True)
+    nuclei_are_filled_with_the_colour_of_their_type(viewer, widget, qtbot)
+    show_types(qtbot, widget)
+    cells_between_two_types_are_grey_from_a_margin_on(viewer, widget)
+    from_afar_bins_and_near_again_nuclei_in_one_layer(viewer, widget, qtbot)
+    the_legend_counts_what_is_in_view_and_says_what_it_is(viewer, widget, qtbot)
+    exports_have_types(widget, qtbot, tmp_path)
+    widget.panel.types.by_gene.click()
+    a_bank_that_goes_away_is_told_and_no_former_colours_stay(widget, qtbot, tmp_path, banked_folder)
+
+
+def test_a_looked_up_gene_comes_piece_by_piece_is_stopped_and_dropped(
+    typed, qtbot, gate, banked_folder
+) -> None:
+    """One viewer for all of it; whenever the model is loaded, nothing has been looked up."""
+    viewer, widget = typed(show=True)
+    a_looked_up_gene_comes_piece_by_piece_and_can_be_stopped(widget, qtbot, gate)
+    widget.panel.gene.set_gene("VIM")
+    load_model(qtbot, widget, "past-mini")
+    load_model(qtbot, widget, str(banked_folder))
+    gate.close()
+    another_model_drops_the_look_up_and_the_types(viewer, widget, qtbot, gate)
+    # From afar, with the gate open.
+    load_model(qtbot, widget, str(banked_folder))
+    the_map_of_a_gene_follows_as_values_come(viewer, widget, qtbot)
+
+
+def test_one_cell_is_looked_up_and_types_alone_look_up_none(typed, qtbot, gate) -> None:
+    """One viewer for all of it."""
+    _, widget = typed()
+    a_picked_cell_tells_its_type_and_its_reference_cells(widget, qtbot, gate)
+    gate.close()
+    types_alone_have_no_cell_looked_up(widget, qtbot, gate)
+
+
+def nuclei_are_filled_with_the_colour_of_their_type(viewer, widget, qtbot) -> None:
     table = widget.cells
     assert len(table.types.code) == len(table) > 200  # known before anybody asks
     assert LAYER_NAME not in viewer.layers
@@ -104,9 +144,7 @@ def test_nuclei_are_filled_with_the_colour_of_their_type(typed, qtbot) -> None:
     assert not layer.visible
 
 
-def test_the_legend_counts_what_is_in_view_and_says_what_it_is(typed, qtbot) -> None:
-    viewer, widget = typed(show=True)
-    show_types(qtbot, widget)
+def the_legend_counts_what_is_in_view_and_says_what_it_is(viewer, widget, qtbot) -> None:
     fly_to(viewer, Rect(100, 100, 200, 120))
     qtbot.wait(400)
     legend, table = widget.panel.types.legend, widget.cells
@@ -133,9 +171,7 @@ def test_the_legend_counts_what_is_in_view_and_says_what_it_is(typed, qtbot) -> 
     assert f"{inside.sum():,} more are not scored" in legend.text()
 
 
-def test_cells_between_two_types_are_grey_from_a_margin_on(typed, qtbot) -> None:
-    viewer, widget = typed(show=True)
-    show_types(qtbot, widget)
+def cells_between_two_types_are_grey_from_a_margin_on(viewer, widget) -> None:
     box, types = widget.panel.types, widget.cells.types
     assert BETWEEN_NAME not in box.legend.text()
     least = round(float(np.median(types.margin)), 3)
@@ -150,9 +186,7 @@ def test_cells_between_two_types_are_grey_from_a_margin_on(typed, qtbot) -> None
     assert not (layer.data == BETWEEN).any()
 
 
-def test_from_afar_bins_and_near_again_nuclei_in_one_layer(typed, qtbot) -> None:
-    viewer, widget = typed(show=True)
-    show_types(qtbot, widget)
+def from_afar_bins_and_near_again_nuclei_in_one_layer(viewer, widget, qtbot) -> None:
     layer, shape = labels_of(viewer), labels_of(viewer).data.shape
     viewer.scene.camera.zoom = 0.2
     qtbot.wait(400)
@@ -184,8 +218,7 @@ def test_from_afar_bins_and_near_again_nuclei_in_one_layer(typed, qtbot) -> None
     qtbot.waitUntil(lambda: LAYER_NAME in viewer.layers)
 
 
-def test_a_picked_cell_tells_its_type_and_its_reference_cells(typed, qtbot, gate) -> None:
-    _, widget = typed()
+def a_picked_cell_tells_its_type_and_its_reference_cells(widget, qtbot, gate) -> None:
     gate.threads.clear()
     cell, types = 12, widget.cells.types
     widget._pointer.hovered.emit(cell)
@@ -204,10 +237,7 @@ def test_a_picked_cell_tells_its_type_and_its_reference_cells(typed, qtbot, gate
     assert widget.panel.cell.facts.reference == told
 
 
-def test_a_looked_up_gene_comes_piece_by_piece_and_can_be_stopped(
-    typed, qtbot, gate, monkeypatch
-) -> None:
-    _, widget = typed(show=True)
+def a_looked_up_gene_comes_piece_by_piece_and_can_be_stopped(widget, qtbot, gate) -> None:
     panel, n = widget.panel, len(widget.cells)
     before = widget.shown
     panel.gene.set_gene("INS")
@@ -240,8 +270,7 @@ def test_a_looked_up_gene_comes_piece_by_piece_and_can_be_stopped(
     npt.assert_allclose(widget.shown.limits, np.percentile(expected, (1, 99)), rtol=1e-3)
 
 
-def test_types_alone_have_no_cell_looked_up(typed, qtbot, gate) -> None:
-    _, widget = typed()
+def types_alone_have_no_cell_looked_up(widget, qtbot, gate) -> None:
     widget.panel.gene.set_gene("INS")
     qtbot.waitUntil(gate.reached.is_set)
     widget.panel.types.by_type.click()
@@ -253,15 +282,13 @@ def test_types_alone_have_no_cell_looked_up(typed, qtbot, gate) -> None:
     assert widget.cells.found == len(widget.shown.values) == len(widget.cells)
 
 
-def test_another_model_drops_the_look_up_and_the_types(typed, qtbot, gate) -> None:
-    viewer, widget = typed()
+def another_model_drops_the_look_up_and_the_types(viewer, widget, qtbot, gate) -> None:
     show_types(qtbot, widget)
     widget.panel.types.by_gene.click()
     widget.panel.gene.set_gene("INS")
     qtbot.waitUntil(gate.reached.is_set)
     widget.panel.types.by_type.click()
-    with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
-        widget.load_model_file("past-mini")
+    load_model(qtbot, widget, "past-mini")
     gate.open.set()
     qtbot.wait(300)
     assert widget.cells.model.name == "past-mini"
@@ -279,10 +306,9 @@ def test_another_model_drops_the_look_up_and_the_types(typed, qtbot, gate) -> No
     assert len(points.data) == len(widget.cells)
 
 
-def test_a_bank_that_goes_away_is_told_and_no_former_colours_stay(
-    typed, qtbot, tmp_path, banked_folder
+def a_bank_that_goes_away_is_told_and_no_former_colours_stay(
+    widget, qtbot, tmp_path, banked_folder
 ) -> None:
-    _, widget = typed()
     bank = banked_folder / "bank.h5ad"
     widget.panel.gene.set_gene("GCG")
     qtbot.waitUntil(lambda: not widget.busy, timeout=LONG_MS)
@@ -299,8 +325,7 @@ def test_a_bank_that_goes_away_is_told_and_no_former_colours_stay(
         moved.rename(bank)
 
 
-def test_exports_have_types(typed, qtbot, tmp_path) -> None:
-    _, widget = typed()
+def exports_have_types(widget, qtbot, tmp_path) -> None:
     with qtbot.waitSignal(widget.idle, timeout=LONG_MS):
         widget.export_cells_to(tmp_path / "cells.geojson")
     back = read_cells(tmp_path / "cells.geojson")
@@ -309,11 +334,9 @@ def test_exports_have_types(typed, qtbot, tmp_path) -> None:
     assert dict(back.obs["cell_type"].astype(str)) == by_id
 
 
-def test_the_map_of_a_gene_follows_as_values_come(typed, qtbot, monkeypatch) -> None:
+def the_map_of_a_gene_follows_as_values_come(viewer, widget, qtbot) -> None:
     """From afar, with a gene whose values come in pieces, the map is that of all cells."""
-    monkeypatch.setattr(looked_up, "MOST_CELLS", 50)
-    monkeypatch.setattr(looked_up, "LEAST_CELLS", 50)
-    viewer, widget = typed(show=True)
+    assert widget.cells.found == 0
     viewer.scene.camera.zoom = 0.2
     qtbot.wait(400)
     widget.panel.gene.set_gene("INS")

@@ -42,11 +42,33 @@ def click(qtbot, button) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_cells_of_an_earlier_run_are_shown_at_once(opened, drawn, analysed) -> None:
+def test_cells_genes_cutoffs_and_models_of_an_analysed_slide(
+    opened, drawn, analysed, qtbot, tmp_path: Path
+) -> None:
+    """One viewer for all of it: a viewer is what takes the time."""
     viewer, widget = opened()
+    cells_of_an_earlier_run_are_shown_at_once(viewer, widget, drawn, len(analysed))
+    another_gene_recolours_the_same_points(viewer, widget, qtbot)
+    marker_names_resolve_and_unknown_ones_are_told(widget)
+    cutoffs_of_the_users_count_and_can_be_reset(viewer, widget, qtbot)
+    qtbot.waitUntil(lambda: not widget.busy)
+    marker_that_cannot_be_scored_has_no_score(widget, qtbot)
+    qtbot.waitUntil(lambda: not widget.busy)
+    bad_model_file_is_told(widget, qtbot, tmp_path)
+    a_model_without_a_read_out_shows_nothing_and_says_why(widget, qtbot, tmp_path)
+
+
+def test_regions_are_asked_for_drawn_scored_and_exported(opened, qtbot, tmp_path: Path) -> None:
+    """One viewer for all of it."""
+    viewer, widget = opened(show=True)
+    wide_views_and_empty_slides_are_told(viewer, widget, qtbot)
+    scores_of_regions_stand_in_the_table(viewer, widget, qtbot, tmp_path)
+
+
+def cells_of_an_earlier_run_are_shown_at_once(viewer, widget, drawn, n_analysed: int) -> None:
     layer = points_of(viewer)
     assert layer.name.endswith("· past-mini")
-    assert len(layer.data) == len(analysed)
+    assert len(layer.data) == n_analysed
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
     # points lie on the nuclei that were drawn
     distance_um, _ = cKDTree(um_from_world(layer.data)).query(drawn.truth.centers_um)
@@ -62,8 +84,7 @@ def test_cells_of_an_earlier_run_are_shown_at_once(opened, drawn, analysed) -> N
     ]
 
 
-def test_another_gene_recolours_the_same_points(opened, qtbot) -> None:
-    viewer, widget = opened()
+def another_gene_recolours_the_same_points(viewer, widget, qtbot) -> None:
     layer = points_of(viewer)
     data, before = layer.data.copy(), layer.face_color.copy()
     with qtbot.waitSignal(widget.cells_changed, timeout=5000):
@@ -83,8 +104,7 @@ def test_another_gene_recolours_the_same_points(opened, qtbot) -> None:
     assert np.array_equal(widget.shown.values, values)
 
 
-def test_marker_names_resolve_and_unknown_ones_are_told(opened) -> None:
-    _, widget = opened()
+def marker_names_resolve_and_unknown_ones_are_told(widget) -> None:
     widget.panel.gene.set_gene("her-2")
     assert "ERBB2" in widget.panel.gene.meaning.text()
     widget.panel.gene.set_gene("NOSUCHGENE")
@@ -96,8 +116,7 @@ def test_marker_names_resolve_and_unknown_ones_are_told(opened) -> None:
     assert "r 0." in widget.panel.gene.badge.text()
 
 
-def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> None:
-    viewer, widget = opened()
+def scores_of_regions_stand_in_the_table(viewer, widget, qtbot, tmp_path: Path) -> None:
     widget.panel.gene.set_gene("ERBB2")
     click(qtbot, widget.panel.regions.draw)
     layer = viewer.layers["Regions"]
@@ -151,8 +170,7 @@ def test_scores_of_regions_stand_in_the_table(opened, qtbot, tmp_path: Path) -> 
     assert seen.contains(np.array([[1.0, 1.0], [249.0, 319.0]])).all()
 
 
-def test_cutoffs_of_the_users_count_and_can_be_reset(opened, qtbot) -> None:
-    viewer, widget = opened()
+def cutoffs_of_the_users_count_and_can_be_reset(viewer, widget, qtbot) -> None:
     widget.panel.gene.set_gene("ERBB2")
     box = widget.panel.cutoffs
     card = box.cutoffs
@@ -168,12 +186,10 @@ def test_cutoffs_of_the_users_count_and_can_be_reset(opened, qtbot) -> None:
     assert "ascend" in box.source.text()
 
 
-def test_marker_that_cannot_be_scored_has_no_score(opened, qtbot) -> None:
-    _, widget = opened()
+def marker_that_cannot_be_scored_has_no_score(widget, qtbot) -> None:
     names = [widget.panel.gene.box.itemText(i) for i in range(widget.panel.gene.box.count())]
     unscorable = [name for name in names if not _scorable(widget, name)]
-    if not unscorable:
-        pytest.skip("the model has no marker that cannot be scored")
+    assert unscorable, "the model has no marker that cannot be scored"
     widget.panel.gene.set_gene(unscorable[0])
     qtbot.waitUntil(lambda: widget.scores is None)
     assert not widget.panel.cutoffs.as_classes.isEnabled()
@@ -207,8 +223,7 @@ def test_missing_pixel_size_is_asked_for(docked, qtbot, data_dir: Path) -> None:
     assert slide.facts.text().startswith("0.5 µm/px")
 
 
-def test_wide_views_and_empty_slides_are_told(opened, qtbot) -> None:
-    viewer, widget = opened(show=True)
+def wide_views_and_empty_slides_are_told(viewer, widget, qtbot) -> None:
     fly_to(viewer, Rect(5000, 5000, 100, 100))
     click(qtbot, widget.panel.stain_view)
     assert "not in view" in messages()[-1]
@@ -217,8 +232,7 @@ def test_wide_views_and_empty_slides_are_told(opened, qtbot) -> None:
     assert not widget._stainer.running
 
 
-def test_bad_model_file_is_told(opened, qtbot, tmp_path: Path) -> None:
-    _, widget = opened()
+def bad_model_file_is_told(widget, qtbot, tmp_path: Path) -> None:
     path = tmp_path / "broken.safetensors"
     path.write_bytes(b"no model")
     before = len(notification_manager.records)
@@ -270,8 +284,7 @@ def test_view_is_stained_cancelled_and_leaves_no_process(
     qtbot.waitUntil(lambda: not any(p.is_running() for p in workers), timeout=30_000)
 
 
-def test_a_model_without_a_read_out_shows_nothing_and_says_why(opened, qtbot, tmp_path) -> None:
-    _, widget = opened()
+def a_model_without_a_read_out_shows_nothing_and_says_why(widget, qtbot, tmp_path: Path) -> None:
     card, tensors, _ = read_model_file(Path(widget._model.path))
     bare = {
         "name": "bare", "genes": (), "cutoffs": {}, "unlike_training_limit": None,

@@ -31,9 +31,17 @@ def inside(mask, polygon_um):
     return shapely.contains_xy(polygon_um, x, y)
 
 
-def test_the_phantoms_blur_and_pen_are_found_and_little_else(phantom):
-    slide = slide_of_array(phantom.rgb, MPP)
-    mask = find_unscored(slide)
+@pytest.fixture(scope="module")
+def slide(phantom):
+    return slide_of_array(phantom.rgb, MPP)
+
+
+@pytest.fixture(scope="module")
+def mask(slide):
+    return find_unscored(slide)
+
+
+def test_the_phantoms_blur_and_pen_are_found_and_little_else(phantom, slide, mask):
     assert mask.mpp == slide.tissue_mask().mpp
     assert mask.labels.shape == slide.tissue_mask().mask.shape
     pen, blur = (inside(mask, phantom.regions[k].buffer(-8)) for k in ("pen", "blur"))
@@ -109,9 +117,8 @@ def test_a_bubble_is_a_dark_ring_around_nothing_sharp(tissue):
     assert not bubble[distance_um > 160].any()
 
 
-def test_glass_is_what_is_no_tissue(phantom):
-    mask = find_unscored(slide_of_array(phantom.rgb, MPP))
-    tissue = slide_of_array(phantom.rgb, MPP).tissue_mask().mask
+def test_glass_is_what_is_no_tissue(slide, mask):
+    tissue = slide.tissue_mask().mask
     assert not (mask.labels[tissue] == label("glass")).any()
     far = ~ndimage.binary_dilation(tissue, iterations=3)
     assert (mask.labels[far] == label("glass")).mean() > 0.98
@@ -137,10 +144,10 @@ def test_empty_glass_alone_is_all_glass():
     assert (mask.labels == label("glass")).all()
 
 
-def test_the_same_slide_gives_the_same_mask(phantom):
-    first, second = (find_unscored(slide_of_array(phantom.rgb, MPP)) for _ in range(2))
-    assert (first.labels == second.labels).all()
-    assert first.source == second.source
+def test_the_same_slide_gives_the_same_mask(phantom, mask):
+    again = find_unscored(slide_of_array(phantom.rgb, MPP))
+    assert (again.labels == mask.labels).all()
+    assert again.source == mask.source
 
 
 def test_a_coarse_slide_has_no_blur_and_no_error(phantom):
@@ -152,8 +159,7 @@ def test_a_coarse_slide_has_no_blur_and_no_error(phantom):
     assert (mask.labels[pen] == label("pen")).mean() > 0.8
 
 
-def test_progress_begins_and_ends_and_can_be_cancelled(phantom):
-    slide = slide_of_array(phantom.rgb, MPP)
+def test_progress_begins_and_ends_and_can_be_cancelled(slide):
     told = []
     find_unscored(slide, on_progress=lambda done, total: told.append((done, total)))
     assert told[0][0] == 0

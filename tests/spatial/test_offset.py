@@ -13,7 +13,7 @@ from napari_past.spatial import BadPairing, MeasuredAs, MeasuredSection, check, 
 from napari_past.spatial.offset import found_offset
 from napari_past.spatial.picture import open_picture
 
-WAYS = [(20, 0), (-20, 0), (0, 20), (0, -20), (14, -14)]
+WAYS = [(-20, 0), (0, 20), (14, -14)]
 
 
 def cells_at(points, image, mpp):

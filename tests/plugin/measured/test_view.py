@@ -99,23 +99,23 @@ def encoded(in_place, analysed) -> None:
     here.slide.close()
 
 
-@pytest.fixture
-def looking(opened, qtbot, in_place, encoded):
-    """A viewer with the drawn slide and its measured cells: (viewer, widget)."""
-    viewer, widget = opened(show=True)
-    widget.panel.gene.set_gene("KRT19")
-    drop(qtbot, viewer, widget, in_place)
-    return viewer, widget
-
-
 def shown_layers(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers if layer.visible and isinstance(layer, Points)]
 
 
-def test_a_dropped_table_lies_on_its_cells_and_beside_the_prediction(
-    looking, qtbot, rows_um, counts
-):
-    viewer, widget = looking
+def test_measured_cells_beside_the_prediction(opened, qtbot, in_place, encoded, rows_um, counts):
+    """One viewer for all of it: a viewer is what takes the time."""
+    viewer, widget = opened(show=True)
+    widget.panel.gene.set_gene("KRT19")
+    drop(qtbot, viewer, widget, in_place)
+    a_dropped_table_lies_on_its_cells(viewer, widget, rows_um, counts)
+    side_by_side_has_one_scale(qtbot, viewer, widget)
+    widget.panel.gene.set_gene("KRT19")
+    swipe_shows_each_row_on_one_side_alone(qtbot, viewer, widget, rows_um)
+    it_gives_way_to_the_virtual_stain_and_goes_with_its_slide(qtbot, viewer, widget)
+
+
+def a_dropped_table_lies_on_its_cells(viewer, widget, rows_um, counts) -> None:
     measured = widget.tissue.measured
     assert shown_layers(viewer) == ["KRT19 measured · lab (other)"]
     layer = viewer.layers["KRT19 measured · lab (other)"]
@@ -138,8 +138,6 @@ def test_a_dropped_table_lies_on_its_cells_and_beside_the_prediction(
     # Back to the cells alone, as it was.
     box.buttons[RowsWay.CELLS].click()
     assert shown_layers(viewer) == ["KRT19 · past-mini"]
-
-    side_by_side_has_one_scale(qtbot, viewer, widget)
 
 
 def side_by_side_has_one_scale(qtbot, viewer, widget) -> None:
@@ -173,8 +171,7 @@ def side_by_side_has_one_scale(qtbot, viewer, widget) -> None:
     assert "drawn (measured side)" not in layers
 
 
-def test_swipe_shows_each_row_on_one_side_alone(looking, qtbot, rows_um):
-    viewer, widget = looking
+def swipe_shows_each_row_on_one_side_alone(qtbot, viewer, widget, rows_um) -> None:
     go(qtbot, widget, RowsWay.SWIPE)
     canvas = widget.tissue.canvas
 
@@ -233,6 +230,26 @@ def the_pointer_tells_both(viewer, widget, rows_um) -> None:
     assert told == [7, -1]
 
 
+def it_gives_way_to_the_virtual_stain_and_goes_with_its_slide(qtbot, viewer, widget) -> None:
+    widget.panel.tissue.buttons[RowsWay.CELLS].click()
+    before = list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)
+    go(qtbot, widget, RowsWay.BESIDE)
+    widget._virtual.look(Way.VIRTUAL)
+    assert widget.tissue.way is RowsWay.CELLS
+    assert not viewer.canvas.grid.enabled
+    go(qtbot, widget, RowsWay.SWIPE)
+    assert widget._virtual.way is Way.H_AND_E
+    assert len(viewer.mouse_move_callbacks) == len(before[1]) + 2
+    viewer.layers.remove(viewer.layers["drawn"])
+    qtbot.waitUntil(lambda: widget.session is None)
+    settle(qtbot, widget)
+    assert widget.tissue.measured.here is None
+    assert not any("measured" in layer.name for layer in viewer.layers)
+    assert DIVIDER not in viewer.layers
+    assert (viewer.mouse_drag_callbacks, viewer.mouse_move_callbacks) == before
+    assert not viewer.canvas.overlays[OVERLAYS["top_left"]].visible
+
+
 def test_landmarks_place_what_lies_elsewhere(opened, qtbot, elsewhere, rows_um, tmp_path):
     viewer, widget = opened(show=True)
     widget.panel.gene.set_gene("KRT19")
@@ -281,27 +298,6 @@ def test_landmarks_place_what_lies_elsewhere(opened, qtbot, elsewhere, rows_um, 
     settle(qtbot, widget)
     assert tissue.measured.tissue is None
     assert shown_layers(viewer) == ["KRT19 · past-mini"]
-
-
-def test_it_gives_way_to_the_virtual_stain_and_goes_with_its_slide(looking, qtbot):
-    viewer, widget = looking
-    widget.panel.tissue.buttons[RowsWay.CELLS].click()
-    before = list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)
-    go(qtbot, widget, RowsWay.BESIDE)
-    widget._virtual.look(Way.VIRTUAL)
-    assert widget.tissue.way is RowsWay.CELLS
-    assert not viewer.canvas.grid.enabled
-    go(qtbot, widget, RowsWay.SWIPE)
-    assert widget._virtual.way is Way.H_AND_E
-    assert len(viewer.mouse_move_callbacks) == len(before[1]) + 2
-    viewer.layers.remove(viewer.layers["drawn"])
-    qtbot.waitUntil(lambda: widget.session is None)
-    settle(qtbot, widget)
-    assert widget.tissue.measured.here is None
-    assert not any("measured" in layer.name for layer in viewer.layers)
-    assert DIVIDER not in viewer.layers
-    assert (viewer.mouse_drag_callbacks, viewer.mouse_move_callbacks) == before
-    assert not viewer.canvas.overlays[OVERLAYS["top_left"]].visible
 
 
 def test_without_a_slide_or_a_widget_one_sentence_says_so(docked, in_place):

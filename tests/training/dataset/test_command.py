@@ -134,6 +134,7 @@ def test_ctrl_c_keeps_what_is_whole(arguments, cells, tmp_path):
     while len(list(journal.glob("*.safetensors"))) < 3:
         assert time.monotonic() < limit_s
         assert child.poll() is None
+        time.sleep(0.005)
     child.send_signal(signal.SIGINT)
     _, told = child.communicate(timeout=30)
     assert child.returncode == 130

@@ -31,9 +31,9 @@ def peak_bytes(work) -> int:
 
 @pytest.fixture
 def sizes(cells):
-    """The same tissue with 256 and with 1024 cells: 8 and 32 shards."""
-    return cells("A", 256, neighbours=no_neighbours(256)), cells(
-        "B", 1024, neighbours=no_neighbours(1024)
+    """The same tissue with 128 and with 640 cells: 4 and 20 shards."""
+    return cells("A", 128, neighbours=no_neighbours(128)), cells(
+        "B", 640, neighbours=no_neighbours(640)
     )
 
 
@@ -63,7 +63,7 @@ def test_reading(write, sizes, workers):
 
     an_epoch_of("A")()  # what is imported and cached the first time
     small, large = (peak_bytes(an_epoch_of(name)) for name in ("A", "B"))
-    # The larger has 24 shards more; threads that read ahead may each hold some.
+    # The larger has 16 shards more; threads that read ahead may each hold some.
     assert large - small < 8 * SHARD_BYTES
 
 
@@ -74,5 +74,5 @@ def test_writing(sizes, tmp_path):
         lambda section=section: write_section(tmp_path, section, config, genes) for section in sizes
     ]
     small, large = (peak_bytes(one) for one in work)
-    # Rows are held as a whole, and pixels a shard at a time, of which the larger has 24 more.
+    # Rows are held as a whole, and pixels a shard at a time, of which the larger has 16 more.
     assert large - small < 8 * SHARD_BYTES

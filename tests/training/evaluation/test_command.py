@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from napari_past.errors import CannotWrite, PastError, UnknownGene, UnknownModel
+from past_training.evaluation import report
 from past_training.evaluation.command import add_parser, execute
 
 
@@ -17,6 +18,12 @@ def run(*arguments: object) -> int:
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers(dest="command", required=True))
     return execute(parser.parse_args(["evaluate", *(str(a) for a in arguments)]))
+
+
+@pytest.fixture(autouse=True)
+def maps_of_one_section(monkeypatch):
+    """Drawing takes most of an evaluation's time; the pictures are looked at in `test_report`."""
+    monkeypatch.setattr(report, "MOST_MAPS", 1)
 
 
 @pytest.fixture
@@ -41,12 +48,6 @@ def test_report_from_the_command_line(typed, capsys):
     assert "ridge on 40 colour statistics" in text
     assert "frozen" not in text.split("## Made with")[0].replace("fresh frozen", "")
     assert out.with_suffix(".html").is_file()
-
-
-def test_without_baselines(typed):
-    words, out = typed
-    assert run(*words, "--baselines", "none") == 0
-    assert "By how much" not in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,7 @@ def test_a_report_is_overwritten_only_when_asked(typed, tmp_path):
     assert out.with_suffix(".html").read_text() == "a year of work"
     assert run(*words, "--baselines", "none", "--force") == 0
     assert "a year" not in out.with_suffix(".html").read_text()
+    assert "By how much" not in out.read_text(encoding="utf-8")  # over no baseline
 
 
 @pytest.mark.parametrize("value", ["0", "many", "-3"])
@@ -165,7 +167,8 @@ def test_blocks_of_a_single_section(single, capsys):
     assert "on 3 of 3 blocks" in told
     assert "a buffer of 96 µm between them. This says nothing of another section" in told
     assert "a buffer of 96 µm" in out.read_text(encoding="utf-8").split("## What")[0]
-    assert run(*words, "--by", "block", "--blocks", "3", "--buffer-um", "20", "--force") == 0
+    options = ("--buffer-um", "20", "--baselines", "none", "--force")
+    assert run(*words, "--by", "block", "--blocks", "3", *options) == 0
     assert "a buffer of 48 µm" in capsys.readouterr().out
 
 

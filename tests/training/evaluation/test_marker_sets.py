@@ -13,7 +13,7 @@ from scipy.stats import mannwhitneyu
 
 from napari_past.errors import PastError
 from napari_past.model import load_model
-from napari_past.sample import draw_phantom
+from napari_past.sample import Phantom, draw_phantom
 from past_training.evaluation.marker_sets import (
     MarkerScore,
     auc,
@@ -27,11 +27,15 @@ SIDE = 400
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def phantoms() -> dict[int, Phantom]:
+    return {seed: draw_phantom(SIDE, SIDE, 0.5, seed) for seed in (1, 2, 3)}
+
+
+@pytest.fixture(scope="module")
+def folder(phantoms, tmp_path_factory) -> Path:
     """Three tiles of 200 µm, their nuclei, and some of a type without markers."""
     out = tmp_path_factory.mktemp("tiles")
-    for seed in (1, 2, 3):
-        phantom = draw_phantom(SIDE, SIDE, 0.5, seed)
+    for seed, phantom in phantoms.items():
         Image.fromarray(phantom.rgb).save(out / f"img{seed}.png")
         places = phantom.centers_um / 0.5 - 0.5
         points = {
@@ -46,9 +50,8 @@ def tiles(folder):
     return read_tiles(folder)
 
 
-def test_tiles_hold_the_nuclei_in_um(tiles):
-    phantom = draw_phantom(SIDE, SIDE, 0.5, 2)
-    tile = tiles[1]
+def test_tiles_hold_the_nuclei_in_um(tiles, phantoms):
+    phantom, tile = phantoms[2], tiles[1]
     assert tile.name == "img2"
     assert len(tile.kinds) == len(phantom.kinds)
     assert "others" not in tile.kinds

@@ -106,9 +106,9 @@ def test_each_epoch_is_told_and_the_last_is_given():
 @pytest.mark.parametrize("groups", [1, 2, 5])
 def test_settings_are_those_that_do_best_on_what_is_left_out(groups):
     """Signs alone are soon learned by heart; what is left out tells when to stop."""
-    clear = [crossed(400 // groups, seed) for seed in range(groups)]
-    decay, epochs = best_settings(clear, most_epochs=12)
+    clear = [crossed(240 // groups, seed) for seed in range(groups)]
+    decay, epochs = best_settings(clear, most_epochs=8)
     assert decay in DECAYS
     assert epochs > 6
     noise = [crossed(60 // groups + 3, seed, noise=30) for seed in range(groups)]
-    assert best_settings(noise, most_epochs=12)[1] <= 12
+    assert best_settings(noise, most_epochs=8)[1] <= 8

@@ -92,11 +92,20 @@ def test_blocks_of_one_section_are_never_taken_for_sections(hand_made):
 
 @pytest.mark.parametrize("by", ["patient", "section", "block"])
 def test_what_was_held_out_once_was_not_held_out_in_turn(hand_made, by):
-    one = markdown_report(hand_made({"P": [("S1", [0.1, 0.3])]}, by))
-    two = markdown_report(hand_made({"P": [("S1", [0.1, 0.3]), ("S2", [0.3, 0.5])]}, by))
+    one = markdown_report(hand_made({"P": [("S1", [0.1, 0.3])]}, by), {})
+    two = markdown_report(hand_made({"P": [("S1", [0.1, 0.3]), ("S2", [0.3, 0.5])]}, by), {})
     assert re.search(rf"Protocol: one {by}( of the section)? was held out[,;]", one)
     assert "in turn" not in one
     assert re.search(rf"Protocol: one {by}( of the section)? was held out in turn[,;]", two)
+
+
+def test_one_section_and_one_predictor_are_drawn_too(hand_made):
+    text = markdown_report(hand_made({"P": [("S1", [0.1, 0.3])]}))
+    assert re.findall(r"^\[(.*)\]: data:image/png", text, re.M) == [
+        "points",
+        "histograms",
+        "maps-1",
+    ]
 
 
 def test_gene_figures(hand_made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import json
 import math
@@ -21,7 +22,7 @@ from scipy.sparse import csr_array
 from napari_past import load_model
 from napari_past.engine import Store, predict
 from napari_past.model import Model
-from napari_past.sample import draw_phantom, write_phantom
+from napari_past.sample import Phantom, draw_phantom, write_phantom
 from napari_past.slide import open_slide
 from napari_past.spatial.section import MeasuredSection
 from napari_past.types import PixelGrid
@@ -38,9 +39,14 @@ PATCH_PX, MPP, CELLS = 144, 0.5, 45
 GENES = ("EPCAM", "VIM", "ACTB", "CD3E", "RARE")
 
 
+@functools.cache
+def phantom_of(seed: int) -> Phantom:
+    return draw_phantom(480, 400, MPP, seed)
+
+
 def drawn(folder: Path, name: str, patient: str, seed: int) -> MeasuredSection:
     """Single cells of which the epithelial ones express EPCAM, the others VIM."""
-    phantom = draw_phantom(480, 400, MPP, seed)
+    phantom = phantom_of(seed)
     Image.fromarray(phantom.rgb).save(folder / f"{name}.png")
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(phantom.kinds))[:CELLS]

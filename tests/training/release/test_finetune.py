@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import signal
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from napari_past.model import EncoderCard, Model, TowerCard
 from napari_past.model.card import CellTowerCard
 from napari_past.model.files import read_model_file, write_model_file
 from napari_past.model.past_network import CellEncoder, ProjectionHead
-from napari_past.sample import draw_phantom, write_phantom
+from napari_past.sample import Phantom, draw_phantom, write_phantom
 from napari_past.slide import open_slide
 from napari_past.spatial.section import MeasuredSection
 from past_training.cli import main
@@ -42,17 +43,24 @@ KNOWN, NEW = ("EPCAM", "VIM", "ACTB"), ("CD3E", "KRT5")
 ENCODER = EncoderCard(
     mode="dense", mpp=MPP, stride_px=4, halo_px=64, crop_px=96,
     mean=(0.7, 0.55, 0.7), std=(0.2, 0.2, 0.2),
-    tower=TowerCard(backbone="mobilenetv4_conv_small", stages=(0, 1), embed_dim=8),
+    tower=TowerCard(backbone="test_resnet", stages=(0, 1), embed_dim=8),
 )  # fmt: skip
 HALO_UM = 32
 
 
-def drawn(folder: Path, name: str, patient: str, seed: int, width_px: int = 480) -> MeasuredSection:
-    """40 cells, of which the epithelial ones express EPCAM and KRT5, the others VIM."""
-    phantom = draw_phantom(width_px, 400, MPP, seed)
+@cache
+def phantom_of(seed: int, width_px: int) -> Phantom:
+    return draw_phantom(width_px, 400, MPP, seed)
+
+
+def drawn(
+    folder: Path, name: str, patient: str, seed: int, width_px: int = 480, cells: int = 24
+) -> MeasuredSection:
+    """Cells of which the epithelial ones express EPCAM and KRT5, the others VIM."""
+    phantom = phantom_of(seed, width_px)
     Image.fromarray(phantom.rgb).save(folder / f"{name}.png")
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(phantom.kinds))[:40]
+    chosen = rng.permutation(len(phantom.kinds))[:cells]
     epithelial = (phantom.kinds[chosen] == "epithelial")[:, None]
     rates = np.where(epithelial, [[12, 1, 20, 2, 9]], [[1, 9, 20, 2, 1]])
     # The first sections that a model was trained on were measured with a smaller panel.
@@ -61,7 +69,7 @@ def drawn(folder: Path, name: str, patient: str, seed: int, width_px: int = 480)
     return MeasuredSection(
         name=name, patient=patient, species="human", tissue="lung", technology="Xenium",
         image=folder / f"{name}.png", mpp=MPP,
-        ids=tuple(f"{name}-{i}" for i in range(40)), centers_um=phantom.centers_um[chosen],
+        ids=tuple(f"{name}-{i}" for i in range(cells)), centers_um=phantom.centers_um[chosen],
         counts=csr_array(counts), genes=genes, spot_diameter_um=None,
     )  # fmt: skip
 
@@ -80,7 +88,7 @@ def data(tmp_path_factory) -> dict[str, Path]:
         drawn(folder, *who) for who in (("S1", "P", 1), ("S2", "P", 2), ("T", "Q", 3))
     )
     return {
-        "block": prepared(folder, "block", [drawn(folder, "W", "P", 4, 960)]),
+        "block": prepared(folder, "block", [drawn(folder, "W", "P", 4, 960, 40)]),
         "section": prepared(folder, "section", [one, two]),
         "patient": prepared(folder, "patient", [one, other]),
     }
@@ -111,18 +119,33 @@ def finetuned(base: Path, data: Path, out: Path, *options: str) -> int:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Made:
+    """A model file, and what the command said when it was made."""
+
+    path: Path
+    told: str
+
+
 @pytest.fixture(scope="module")
-def made(base, data, tmp_path_factory) -> Callable[[str, str], Path]:
-    """``made("section", "lora")``: a model file, fitted to that dataset in that way, once."""
+def command(base, data, tmp_path_factory) -> Callable[[str, str], Made]:
+    """``command("section", "lora")``: fitted to that dataset in that way, once."""
     folder = tmp_path_factory.mktemp("made")
 
     @cache
-    def make(kind: str, how: str) -> Path:
+    def make(kind: str, how: str) -> Made:
         out = folder / f"{kind}-{how}.safetensors"
-        assert finetuned(base, data[kind], out, "--how", how) == 0
-        return out
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            assert finetuned(base, data[kind], out, "--how", how) == 0
+        return Made(out, told.getvalue())
 
     return make
+
+
+@pytest.fixture(scope="module")
+def made(command) -> Callable[[str, str], Path]:
+    """``made("section", "lora")``: the model file of that."""
+    return lambda kind, how: command(kind, how).path
 
 
 each = pytest.mark.parametrize(
@@ -234,24 +257,23 @@ def test_report_shows_before_and_after(made, kind, how):
     assert "asked" not in report
 
 
-def test_what_before_does_not_know_is_not_held_against_it(base, data, tmp_path, capsys):
+def test_what_before_does_not_know_is_not_held_against_it(command):
     """It knows three of five genes: the others are told apart, and compared are the three."""
-    out = tmp_path / "m.safetensors"
-    assert finetuned(base, data["section"], out, "--how", "head") == 0
-    told = capsys.readouterr().out
-    report = out.with_suffix(".md").read_text(encoding="utf-8")
+    fitted = command("section", "head")
+    name, told = fitted.path.stem, fitted.told
+    report = fitted.path.with_suffix(".md").read_text(encoding="utf-8")
     assert "base does not know 2 of the 5 genes: for these “before” is the training mean" in report
     assert rows_of(report, "before: base, else the training mean")
     table = report.split("### On the genes that both know\n")[1].split("\n## ")[0]
     assert "| 3 genes | r |" in table
-    after = float(rows_of(table, "m (after: a new read-out)")[0][1])
+    after = float(rows_of(table, f"{name} (after: a new read-out)")[0][1])
     ((_, before, *_),) = rows_of(table, "before: base")
     line = f"On the genes that both know: mean r {float(before):.3f} before, {after:.3f} after"
     assert line in report
     assert line in told
     lines = told.splitlines()
-    for name in ("m (after: a new read-out)", "before: base, else the training mean"):
-        assert any(re.match(rf"{re.escape(name)}: mean r -?\d\.\d+, RMSE \d", v) for v in lines)
+    for who in (f"{name} (after: a new read-out)", "before: base, else the training mean"):
+        assert any(re.match(rf"{re.escape(who)}: mean r -?\d\.\d+, RMSE \d", v) for v in lines)
     assert any(line.startswith("training mean: mean r 0.000, RMSE ") for line in lines)
 
 
@@ -470,31 +492,29 @@ def test_crops_cannot_be_adapted(crops, data, tmp_path, capsys):
     refused(words, "use --how head", tmp_path, capsys)
 
 
-def test_interrupted_nothing_is_left(base, data, tmp_path):
+def test_interrupted_nothing_is_left(base, data, tmp_path, capsys):
     """While a fold is fitted, whose scratch folder is made beside the model."""
-    out = tmp_path / "m.safetensors"
-    with subprocess.Popen(
-        [sys.executable, "-m", "past_training", "finetune", "--model", str(base), "--device", "cpu",
-         "--data", str(data["section"]), "--out", str(out), "--epochs", "100000"],
-        stderr=subprocess.PIPE, text=True,
-        # A shell starts what it puts into the background deaf to interrupts, and children inherit.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as child:  # fmt: skip
-        try:
-            assert child.stderr is not None
-            told = []
-            while not any("after: low-rank additions" in line for line in told):
-                told.append(child.stderr.readline())
-                assert told[-1], told
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.wait(0.01):
             # The folder is whole when training begins.
-            while not list(tmp_path.glob(".fit-*/*")):
-                assert child.poll() is None
-                time.sleep(0.01)
-            child.send_signal(signal.SIGINT)
-            _, rest = child.communicate(timeout=60)
-        finally:
-            child.kill()
-    assert child.returncode == 130
-    assert rest.strip().splitlines()[-1] == "past-train: cancelled; nothing was written."
-    assert "Traceback" not in rest
+            if list(tmp_path.glob(".fit-*/steps.csv")):
+                signal.raise_signal(signal.SIGINT)
+                return
+
+    # A shell starts what it puts into the background deaf to interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    watch = threading.Thread(target=interrupt)
+    watch.start()
+    try:
+        out = tmp_path / "m.safetensors"
+        assert finetuned(base, data["section"], out, "--epochs", "100000") == 130
+    finally:
+        done.set()
+        watch.join()
+        signal.signal(signal.SIGINT, before)
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[-1] == "past-train: cancelled; nothing was written."
+    assert not any("Traceback" in line for line in told)
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from napari_past.errors import UnknownGene
 from napari_past.io import read_cells
 from napari_past.model import EncoderCard, PooledTowerCard
 from napari_past.model.encoding import fresh_tower
-from napari_past.sample import draw_phantom, write_phantom
+from napari_past.sample import Phantom, draw_phantom, write_phantom
 from napari_past.spatial.section import MeasuredSection
 from past_training.cli import main
 from past_training.dataset.prepare import prepare
@@ -290,9 +291,14 @@ def test_checkpoint_that_asks_to_run_code_is_not_opened(hub, small, capsys):
 # ---- a read-out on top --------------------------------------------------------------------------
 
 
+@functools.cache
+def phantom_of(seed: int) -> Phantom:
+    return draw_phantom(520, 440, MPP, seed)
+
+
 def section(folder: Path, name: str, seed: int) -> MeasuredSection:
     """12 spots with several nuclei each, whose epithelial ones express EPCAM."""
-    phantom = draw_phantom(520, 440, MPP, seed)
+    phantom = phantom_of(seed)
     Image.fromarray(phantom.rgb).save(folder / f"{name}.png")
     x_um, y_um = (v.ravel() for v in np.meshgrid([45, 100, 155, 210], [45, 110, 175]))
     centers_um = np.stack([x_um, y_um], axis=1).astype(float)
