@@ -56,11 +56,12 @@ $(VENV)/.installed-demo: EXTRAS := all
 $(VENV)/.installed-test: EXTRAS := all,training,test,docs
 
 # uv resolves and links in a fraction of pip's time; where it cannot be had, pip does the same work.
+# Compiled now, as pip does it: else the first start of each command would.
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python system
 	@uv=$$(command -v $(BIN)/uv || command -v uv || \
 		{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv >&2 && echo $(BIN)/uv; }) || true; \
 	if [ -n "$$uv" ]; then \
-		"$$uv" pip install --python $(BIN)/python --editable ".[$(EXTRAS)]"; \
+		"$$uv" pip install --compile-bytecode --python $(BIN)/python --editable ".[$(EXTRAS)]"; \
 	else \
 		$(BIN)/python -m pip install --editable ".[$(EXTRAS)]"; \
 	fi

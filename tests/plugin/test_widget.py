@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,18 @@ def marker_that_cannot_be_scored_has_no_score(widget, qtbot) -> None:
 def _scorable(widget, name: str) -> bool:
     marker = resolve(name, widget.cells.model.genes).marker
     return marker is None or marker.scorable
+
+
+def test_the_end_of_work_that_nobody_waits_for_is_noticed(docked, qtbot) -> None:
+    """Its result is dropped, so that none of the parts says that it ended."""
+    _, widget = docked()
+    work, going_on = widget._density._latest, threading.Event()
+    work.ask(going_on.wait)
+    widget._density.changed.emit()
+    work.drop()
+    assert widget.busy
+    with qtbot.waitSignal(widget.idle, timeout=60_000):
+        going_on.set()
 
 
 def test_missing_pixel_size_is_asked_for(docked, qtbot, data_dir: Path) -> None:

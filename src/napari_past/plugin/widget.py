@@ -25,6 +25,7 @@ from napari_past.plugin.workbench import Workbench
 from napari_past.spatial import kind_of
 
 _DEBOUNCE_MS = 150
+_ASK_AGAIN_MS = 300
 _TRIM_MS = 3000
 """After the eye rested for so long, memory that is free goes back to the system."""
 
@@ -35,6 +36,8 @@ class VirtualStaining(Workbench):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._idle_timer = settling_timer(self, 0, self._tell_idle)
+        # Work whose result nobody wants any more ends without a word.
+        self._still_busy = settling_timer(self, _ASK_AGAIN_MS, self._on_work)
         self._memory_timer = settling_timer(self, _TRIM_MS, give_back)
         self._camera_timer = settling_timer(self, _DEBOUNCE_MS, self._on_camera_rested)
         self._connect_panel()
@@ -338,7 +341,9 @@ class VirtualStaining(Workbench):
         show_error(str(error))
 
     def _tell_idle(self) -> None:
-        if self._was_busy and not self.busy:
+        if self.busy:
+            self._still_busy.start()
+        elif self._was_busy:
             self._was_busy = False
             self.idle.emit()
 

@@ -148,9 +148,10 @@ def test_rates_of_the_schedule(launch):
     assert encoder == pytest.approx([0.25 * rate for rate in rest])
 
 
-def test_seed(launch, plain):
-    """Without being asked it is 0."""
-    runs = [weights(plain), *(weights(launch("--seed", s, name=s)) for s in ("0", "2"))]
+def test_seed_and_precision(launch, plain):
+    """Without being asked it is 0, and the precision on a CPU that of single numbers."""
+    said = (("--seed", "0", "--precision", "32-true"), ("--seed", "2"))
+    runs = [weights(plain), *(weights(launch(*line, name=line[1])) for line in said)]
     name = "image_head.first.weight"
     assert torch.equal(runs[0][name], runs[1][name])
     assert not torch.equal(runs[0][name], runs[2][name])
@@ -186,7 +187,6 @@ def test_objectives(launch, plain, options, columns, absent):
         ("--weight-decay", ("0", "0.5"), 0.02),
         ("--clip-norm", ("0.01",), 1.0),
         ("--stain-jitter", ("0",), 0.1),
-        # On a CPU auto is 32-true.
         ("--precision", ("bf16-mixed",), "auto"),
         ("--image-tower", ("test_convnext",), "test_resnet"),
     ],
