@@ -40,7 +40,7 @@ from past_training.slide_level.fitting import FitOptions
 
 POOLINGS = ("mean", "attention", "top-k", "transformer", "linear-attention")
 DISCRETE = NULL_POOLING = "attention"
-PATIENTS, COHORTS, FITTING = 240, 1, {"epochs": 30, "instances": 128}
+PATIENTS, COHORTS, FITTING = 240, 2, {"epochs": 30, "instances": 128}
 NULL_PATIENTS, NULL_COHORTS, NULL_FITTING = 120, 100, {"epochs": 30, "instances": 64}
 BULK_EPOCHS, RESAMPLES, LARGE = 60, 500, 1_000_000
 STAGES = ("tissue", "gbsg2", "clicks", "planted", "null", "bulk", "memory")

@@ -48,7 +48,7 @@ def sources() -> str:
     root = Path(__file__).resolve().parents[1]
     files = [
         *sorted(Path(__file__).parent.glob("patients*.py")),
-        *sorted((root / "src" / "past_training" / "slide_level").rglob("*.py")),
+        *sorted((root / "training" / "past_training" / "slide_level").rglob("*.py")),
     ]
     digest = hashlib.sha256()
     for file in files:

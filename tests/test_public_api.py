@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -32,6 +33,17 @@ def test_public_names_load_neither_torch_nor_the_viewer() -> None:
     names = ", ".join(napari_past.__all__)
     loaded = modules_after(f"from napari_past import {names}")
     assert not loaded & HEAVY
+
+
+def test_a_worker_starts_without_tables_and_models() -> None:
+    tables = {"anndata", "pandas", "dask"}
+    assert not modules_after("import napari_past.engine.stoppable") & (HEAVY | tables)
+
+
+@pytest.mark.parametrize("package", ["napari_past.engine", "napari_past.spatial"])
+def test_every_name_that_is_loaded_on_first_use_is_there(package: str) -> None:
+    names = import_module(package).__all__
+    assert [name for name in names if not hasattr(import_module(package), name)] == []
 
 
 def test_command_line_loads_neither_torch_nor_the_viewer_nor_tables() -> None:

@@ -23,8 +23,6 @@ from napari_past.sample import draw_phantom
 from napari_past.sample.ome_tiff import write_pyramid
 from napari_past.slide import open_slide
 
-# The function of the same name hides the module in the package.
-
 
 @pytest.fixture
 def two_tiles(plan):

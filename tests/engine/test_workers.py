@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -370,6 +370,17 @@ def test_rested_workers_start_again_with_the_next_tile(
     store = Store(stain_plan.key, tmp_path)
     run_plan(stain_plan, store, workers)
     assert tile_bytes(store) == stain_bytes
+
+
+def test_a_tile_that_ends_while_all_are_given_up_is_answered_once() -> None:
+    """Dask tells of its end in one thread while another tells that the processes are lost."""
+    workers, future, told = Workers(), Future(), Future()
+    workers._unfinished.add(future)
+    told.set_result(None)
+    workers._failed(WorkerFailed("lost"))
+    workers._finished(future, told)
+    with pytest.raises(WorkerFailed, match="lost"):
+        future.result(0)
 
 
 def test_finished_tiles_are_let_go(stain_plan, tmp_path, workers) -> None:

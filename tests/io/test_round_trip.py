@@ -8,6 +8,7 @@ import scipy.sparse
 from anndata import AnnData
 from pandas.testing import assert_frame_equal
 
+from napari_past.cli.run_options import FORMATS
 from napari_past.errors import BadTable, CannotWrite
 from napari_past.io import found_cells, read_cells, writable_suffixes, write_cells
 from napari_past.io.origin import read_origin
@@ -236,7 +237,7 @@ def test_the_table_itself_is_unchanged_by_writing(cells, tmp_path):
 
 
 def test_an_unknown_suffix_names_the_known_ones(cells, tmp_path):
-    assert list(writable_suffixes()) == SUFFIXES
+    assert list(writable_suffixes()) == SUFFIXES == [f".{name}" for name in FORMATS]
     with pytest.raises(CannotWrite, match=r"'cells.xlsx'; .* \.h5ad, \.csv, .*\.zarr"):
         write_cells(cells, tmp_path / "cells.xlsx")
     with pytest.raises(CannotWrite, match="format 'xlsx'"):

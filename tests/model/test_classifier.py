@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,7 @@ DAMAGED = {
     "edited": (lambda p: changed(p, lambda f: f["card"].update(name="x")), "was changed since"),
     "a weight": (lambda p: changed(p, lambda f: f["weight"][0].__setitem__(0, 9.0)), "was changed"),
     "a number missing": (lambda p: changed(p, lambda f: f["intercept"].pop()), "was changed since"),
+    "a whole slide": (lambda p: os.truncate(p, 65 * 2**20), "far too large"),
     "no card": (lambda p: changed(p, lambda f: f.pop("card")), "'card' .Field required"),
     "not a number": (
         lambda p: changed(p, lambda f: f["weight"][0].__setitem__(0, float("nan"))),

@@ -79,6 +79,15 @@ def test_back_from_its_file(tmp_path):
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
+def test_of_all_genes_in_many_groups_it_is_large_and_is_read(tmp_path):
+    """Each gene has a line for each region, cell type and section."""
+    path = tmp_path / "a.json"
+    write_lab_evidence(evidence("0" * 64), path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(" " * 70 * 2**20)
+    assert read_lab_evidence(path) == evidence("0" * 64)
+
+
 def test_a_changed_number_is_found(tmp_path):
     path = tmp_path / "v.json"
     write_lab_evidence(evidence("0" * 64), path)

@@ -171,7 +171,7 @@ def test_showing_results_needs_no_torch():
         "model.expression(np.zeros((3, model.embed_dim), np.float16), ['ERBB2'])\n"
         "model.unlike_training(np.zeros((3, model.embed_dim), np.float16))\n"
         "model.reliability('ERBB2'), model.cutoffs('ERBB2')\n"
-        "import napari_past.engine\n"
+        "from napari_past.engine import *\n"
         "print([m for m in ('torch', 'timm', 'qtpy', 'napari') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

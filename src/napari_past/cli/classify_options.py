@@ -44,6 +44,6 @@ def add_classify_options(classify: argparse.ArgumentParser, command: MakeCommand
         type=Path,
         required=True,
         metavar="TABLE2",
-        help=f"the table with the classes (.{', .'.join(FORMATS)})",
+        help=f"the table with the classes ({', '.join('.' + f for f in FORMATS)})",
     )
     apply.add_argument("--force", action="store_true", help="overwrite what is there")

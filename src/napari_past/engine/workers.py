@@ -312,8 +312,10 @@ class Workers:
 
     def _finished(self, future: Future[TileResult], told: Future[TileResult]) -> None:
         with self._state:
+            open_yet = future in self._unfinished
             self._unfinished.discard(future)
-        if not future.set_running_or_notify_cancel():
+        # Whoever takes it out is the one who answers: `_failed` may be about it in another thread.
+        if not open_yet or not future.set_running_or_notify_cancel():
             return
         if told.cancelled():
             future.set_exception(self._lost_scheduler())

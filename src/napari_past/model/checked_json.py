@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,13 +15,17 @@ from napari_past.model.strict import Strict, first_mistake
 
 CHECKSUM: Final = "checksum"
 """Field of the file: SHA-256 over all other fields, as JSON with sorted keys and no spaces."""
-_MOST_BYTES = 64 * 2**20
 
 _Content = TypeVar("_Content", bound=Strict)
 
 
 def read_checked(
-    path: str | Path, content: type[_Content], error: type[PastError], what: str, again: str
+    path: str | Path,
+    content: type[_Content],
+    error: type[PastError],
+    what: str,
+    again: str,
+    most_bytes: float = math.inf,
 ) -> tuple[_Content, Path]:
     """The content of a file with a checksum, and its place.
 
@@ -30,6 +35,8 @@ def read_checked(
         The file is, as "validation file"; its first word names the content in a sentence.
     again
         How to get it anew, as "save it again".
+    most_bytes
+        A larger file is not read.
 
     Raises
     ------
@@ -41,7 +48,7 @@ def read_checked(
     """
     source = existing_file(path)
     try:
-        if source.stat().st_size > _MOST_BYTES:
+        if source.stat().st_size > most_bytes:
             raise ValueError("it is far too large")
         fields: Any = json.loads(source.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as exc:

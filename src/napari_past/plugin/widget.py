@@ -26,6 +26,7 @@ from napari_past.spatial import kind_of
 
 _DEBOUNCE_MS = 150
 _ASK_AGAIN_MS = 300
+"""Whether anything goes on: work whose result nobody wants any more ends without a word."""
 _TRIM_MS = 3000
 """After the eye rested for so long, memory that is free goes back to the system."""
 
@@ -36,8 +37,7 @@ class VirtualStaining(Workbench):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._idle_timer = settling_timer(self, 0, self._tell_idle)
-        # Work whose result nobody wants any more ends without a word.
-        self._still_busy = settling_timer(self, _ASK_AGAIN_MS, self._on_work)
+        self._still_busy = settling_timer(self, _ASK_AGAIN_MS, self._tell_idle)
         self._memory_timer = settling_timer(self, _TRIM_MS, give_back)
         self._camera_timer = settling_timer(self, _DEBOUNCE_MS, self._on_camera_rested)
         self._connect_panel()
@@ -342,6 +342,7 @@ class VirtualStaining(Workbench):
 
     def _tell_idle(self) -> None:
         if self.busy:
+            self._was_busy = True
             self._still_busy.start()
         elif self._was_busy:
             self._was_busy = False

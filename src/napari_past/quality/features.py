@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from napari_past.errors import Cancelled, DamagedSlide
 from napari_past.slide import Slide, TissueMask
+from napari_past.slide.channels import extremes
 from napari_past.slide.tissue import stained_density
 
 Field = npt.NDArray[np.float32]
@@ -128,9 +129,7 @@ def _of_tissue(slide: Slide, block: Block, per_px: int, mpp: float) -> dict[str,
     od = _optical_density(parts, background)
     group = per_px // step
     mean = _means(od, group)
-    least, most = (
-        extreme(extreme(od[..., 0], od[..., 1]), od[..., 2]) for extreme in (np.minimum, np.maximum)
-    )
+    least, most = extremes(od)
     grey = np.where(least >= NEUTRAL * most, least, 0)
     return {
         "density": stained_density(mean),

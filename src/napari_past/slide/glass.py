@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from napari_past.slide import channels
 from napari_past.slide.source import PixelWindow
 from napari_past.types import Rgb
 
@@ -32,14 +33,12 @@ def glass_colour(coarsest: PixelWindow) -> tuple[int, int, int]:
     """
     greys, colours = [], []
     for pixels in _samples(coarsest):
-        # Channel by channel: reductions over an axis of three take numpy six times as long.
-        red, green, blue = (pixels[..., c].astype(np.float32) for c in range(3))
-        grey = (red + green + blue) / np.float32(3)
+        rgb = pixels.astype(np.float32)
+        grey = channels.mean(rgb)
         mean = ndimage.uniform_filter(grey, 5)
         rough = np.sqrt(np.maximum(ndimage.uniform_filter(grey**2, 5) - mean**2, 0))
-        spread = np.maximum(np.maximum(red, green), blue)
-        spread -= np.minimum(np.minimum(red, green), blue)
-        clear = (grey >= _DARKEST_GLASS) & (spread <= _MOST_SATURATED) & (rough <= _ROUGHEST)
+        least, most = channels.extremes(rgb)
+        clear = (grey >= _DARKEST_GLASS) & (most - least <= _MOST_SATURATED) & (rough <= _ROUGHEST)
         greys.append(grey[clear])
         colours.append((pixels[clear], grey.size))
     grey = np.concatenate(greys)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -290,33 +287,15 @@ def test_neither_a_file_nor_the_teacher_is_overwritten(teacher, slides, tmp_path
     assert teacher.read_bytes() == before
 
 
-def test_interrupted_nothing_is_left(teacher, slides, tmp_path, capsys):
+def test_interrupted_nothing_is_left(teacher, slides, tmp_path, capsys, interrupted_at):
     """While it trains, whose scratch folder is beside the model."""
     out = tmp_path / "m.safetensors"
-    done = threading.Event()
-
-    def interrupt() -> None:
-        while not done.is_set():
-            if list(tmp_path.glob(".distill-*/steps.csv")):
-                time.sleep(0.5)
-                signal.raise_signal(signal.SIGINT)
-                return
-            time.sleep(0.02)
-
-    # A shell starts what it puts into the background deaf to interrupts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    watch = threading.Thread(target=interrupt)
-    watch.start()
-    try:
-        words = line(
-            teacher, out, "--slides", str(slides["large"]), "--steps", "100000",
-            "--stages", "1,2", "--student-mpp", "0.5", "--batch-size", "1",
-        )  # fmt: skip
+    words = line(
+        teacher, out, "--slides", str(slides["large"]), "--steps", "100000",
+        "--stages", "1,2", "--student-mpp", "0.5", "--batch-size", "1",
+    )  # fmt: skip
+    with interrupted_at(".distill-*/steps.csv"):
         assert main(words) == 130
-    finally:
-        done.set()
-        watch.join()
-        signal.signal(signal.SIGINT, before)
     told = capsys.readouterr().err.strip().splitlines()
     assert told[-1] == "past-train: cancelled; nothing was written."
     assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -492,28 +490,11 @@ def test_crops_cannot_be_adapted(crops, data, tmp_path, capsys):
     refused(words, "use --how head", tmp_path, capsys)
 
 
-def test_interrupted_nothing_is_left(base, data, tmp_path, capsys):
+def test_interrupted_nothing_is_left(base, data, tmp_path, capsys, interrupted_at):
     """While a fold is fitted, whose scratch folder is made beside the model."""
-    done = threading.Event()
-
-    def interrupt() -> None:
-        while not done.wait(0.01):
-            # The folder is whole when training begins.
-            if list(tmp_path.glob(".fit-*/steps.csv")):
-                signal.raise_signal(signal.SIGINT)
-                return
-
-    # A shell starts what it puts into the background deaf to interrupts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    watch = threading.Thread(target=interrupt)
-    watch.start()
-    try:
-        out = tmp_path / "m.safetensors"
+    out = tmp_path / "m.safetensors"
+    with interrupted_at(".fit-*/steps.csv"):
         assert finetuned(base, data["section"], out, "--epochs", "100000") == 130
-    finally:
-        done.set()
-        watch.join()
-        signal.signal(signal.SIGINT, before)
     told = capsys.readouterr().err.strip().splitlines()
     assert told[-1] == "past-train: cancelled; nothing was written."
     assert not any("Traceback" in line for line in told)

@@ -19,6 +19,8 @@ from napari_past.model.strict import Strict
 
 SUFFIX: Final = ".past-classes.json"
 """Of the files by convention; any name is read."""
+_MOST_BYTES = 64 * 2**20
+"""Hundreds of classes of the longest vectors there are."""
 
 
 class _ClassifierFile(Strict):
@@ -58,7 +60,9 @@ def read_classifier(path: str | Path) -> CellClassifier:
         No classifier, a damaged one, or one that was changed since it was written.
     """
     again = "save it again, or make it with `napari-past classify fit`"
-    read, source = read_checked(path, _ClassifierFile, BadModel, "classifier of cells", again)
+    read, source = read_checked(
+        path, _ClassifierFile, BadModel, "classifier of cells", again, _MOST_BYTES
+    )
     card, classes = read.card, len(read.card.classes)
     widths = {len(row) for row in read.weight}
     if (len(read.weight), len(read.intercept)) != (classes, classes) or widths != {card.embed_dim}:
