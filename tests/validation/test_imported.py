@@ -401,7 +401,7 @@ def test_no_more_of_a_table_is_unpacked_than_is_looked_at(cells, tmp_path):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     np.testing.assert_array_equal(got[:, 0], part.rows)
-    assert most < 1_500_000
+    assert most < 1_000_000
 
 
 def test_a_model_that_is_not_here_is_told(cells, tmp_path):
